@@ -1,0 +1,14 @@
+"""ECA-Net (Efficient Channel Attention, CVPR 2020) for MMPretrain and MMDetection.
+
+Importing this package first makes the installed stack usable (:mod:`eca_mm.compat`) and then
+registers every layer, backbone, data set and hook in mmengine's root registries, where configs of
+all scopes find them by their bare names.
+"""
+from . import compat
+
+compat.install()
+
+from . import backbones, datasets, engine, layers  # noqa: E402
+from .version import __version__  # noqa: E402
+
+__all__ = ['__version__', 'backbones', 'compat', 'datasets', 'engine', 'layers']

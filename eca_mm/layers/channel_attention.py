@@ -1,0 +1,70 @@
+"""What all attentions that look at nothing but the global average have in common."""
+from abc import ABCMeta, abstractmethod
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class ChannelAttention(nn.Module, metaclass=ABCMeta):
+    """Channel attention whose weights depend on the globally averaged input only.
+
+    Eq. (1) of ECA-Net: the input is squeezed to its channel means ``y = g(X)``, :meth:`excite`
+    turns them into one weight per channel, and the input is rescaled by these weights. A
+    subclass implements :meth:`excite` and nothing else.
+
+    Args:
+        in_channels (int): Number of channels C of the input.
+
+    Raises:
+        ValueError: If ``in_channels`` is not a positive integer.
+    """
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__()
+        if isinstance(in_channels, bool) or not isinstance(in_channels, int) or in_channels < 1:
+            raise ValueError(f'in_channels is {in_channels!r}, but must be a positive integer.')
+        self.in_channels = in_channels
+
+    @abstractmethod
+    def excite(self, y: Tensor) -> Tensor:
+        """Compute the channel weights from the pooled descriptor.
+
+        Args:
+            y (Tensor): Channel means of shape (N, C).
+
+        Returns:
+            Tensor: Channel weights in (0, 1) of shape (N, C).
+        """
+
+    def gate(self, x: Tensor) -> Tensor:
+        """Compute the channel weights of a feature map.
+
+        Args:
+            x (Tensor): Feature map of shape (N, C, H, W).
+
+        Returns:
+            Tensor: Channel weights in (0, 1) of shape (N, C, 1, 1).
+
+        Raises:
+            ValueError: If ``x`` is not 4-D or has another number of channels.
+        """
+        # A traced size is a tensor, which Python cannot branch on without freezing it.
+        if not torch.jit.is_tracing() and (x.dim() != 4 or x.size(1) != self.in_channels):
+            raise ValueError(
+                f'{type(self).__name__} got an input of shape {tuple(x.shape)}, but expects '
+                f'(N, {self.in_channels}, H, W); build it with the channels of the map it follows.')
+        # The pooling operator rather than x.mean(): mmengine's FLOP counter sees only the former.
+        y = F.adaptive_avg_pool2d(x, 1).flatten(1)
+        return self.excite(y)[:, :, None, None]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Rescale every channel by its weight.
+
+        Args:
+            x (Tensor): Feature map of shape (N, C, H, W).
+
+        Returns:
+            Tensor: Rescaled feature map of shape (N, C, H, W).
+        """
+        return x * self.gate(x)

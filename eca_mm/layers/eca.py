@@ -1,0 +1,86 @@
+"""ECA: efficient channel attention (Wang et al., CVPR 2020, https://arxiv.org/abs/1910.03151)."""
+import math
+from numbers import Integral
+
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from .channel_attention import ChannelAttention
+
+
+def eca_kernel_size(channels: int, gamma: float = 2, b: float = 1) -> int:
+    """Kernel size of the 1-D convolution for a number of channels, Eq. (12).
+
+    The nearest odd number is taken as the paper's Figure 3 codes it: truncate
+    ``(log2(C) + b) / gamma``, then go up by one if the result is even. With the defaults this is 1
+    for C < 8, 3 up to 127, 5 up to 2047 and 7 from 2048.
+
+    Args:
+        channels (int): Number of channels C.
+        gamma (float): Slope of the mapping. Defaults to 2.
+        b (float): Offset of the mapping. Defaults to 1.
+
+    Returns:
+        int: An odd kernel size k.
+
+    Raises:
+        ValueError: If ``channels`` is not a positive integer or ``gamma`` is not positive.
+    """
+    if isinstance(channels, bool) or not isinstance(channels, Integral) or channels < 1:
+        raise ValueError(f'channels is {channels!r}, but must be a positive integer.')
+    if not gamma > 0:
+        raise ValueError(f'gamma is {gamma!r}, but must be positive (the paper uses 2).')
+    t = int(abs((math.log2(channels) + b) / gamma))
+    return t if t % 2 else t + 1
+
+
+@MODELS.register_module()
+class ECALayer(ChannelAttention):
+    """Efficient channel attention, Eq. (9): ``sigmoid(C1D_k(GAP(x)))`` rescales the channels.
+
+    One 1-D convolution of ``k`` weights, shared by all channels and without bias, slides over the
+    channel means; the k - 1 neighbours beyond both ends count as zero. The layer has exactly k
+    parameters.
+
+    Args:
+        in_channels (int): Number of channels C of the input.
+        kernel_size (int | str): An odd k, or ``'adaptive'`` for :func:`eca_kernel_size`.
+            Defaults to ``'adaptive'``.
+        gamma (float): Slope of the adaptive mapping. Defaults to 2.
+        b (float): Offset of the adaptive mapping. Defaults to 1.
+
+    Raises:
+        ValueError: If ``kernel_size`` is neither ``'adaptive'`` nor a positive odd integer.
+    """
+
+    _abbr_ = 'eca'
+
+    def __init__(self,
+                 in_channels: int,
+                 kernel_size: int | str = 'adaptive',
+                 gamma: float = 2,
+                 b: float = 1) -> None:
+        super().__init__(in_channels)
+        if kernel_size == 'adaptive':
+            kernel_size = eca_kernel_size(in_channels, gamma, b)
+        elif (isinstance(kernel_size, bool) or not isinstance(kernel_size, Integral)
+              or kernel_size < 1 or kernel_size % 2 == 0):
+            raise ValueError(f"kernel_size is {kernel_size!r}, but must be 'adaptive' or a "
+                             'positive odd integer such as 3, 5, 7 or 9.')
+        self.kernel_size = int(kernel_size)
+        self.conv = nn.Conv1d(1, 1, self.kernel_size, padding=self.kernel_size // 2, bias=False)
+
+    def excite(self, y: Tensor) -> Tensor:
+        """Compute the channel weights, Eq. (8).
+
+        Args:
+            y (Tensor): Channel means of shape (N, C).
+
+        Returns:
+            Tensor: Channel weights in (0, 1) of shape (N, C).
+        """
+        return self.conv(y.unsqueeze(1)).squeeze(1).sigmoid()
+
+    def extra_repr(self) -> str:
+        """Show the channels, which the 1-D convolution itself does not know."""
+        return f'in_channels={self.in_channels}'
