@@ -1,0 +1,115 @@
+"""What a residual block needs to carry an attention, whatever the network it belongs to."""
+from collections.abc import Callable, Sequence
+from numbers import Integral
+
+import torch
+from mmcv.cnn.bricks import build_plugin_layer
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from eca_mm.layers import ChannelAttention, ECALayer
+
+
+class AttentionBlock(nn.Module):
+    """Mixin for residual blocks: an attention between the last normalisation and the addition.
+
+    It stands before the block's own class among the bases; the block states ``out_channels``,
+    ``with_cp`` and ``drop_path`` (stochastic depth, ``nn.Identity`` for none).
+    """
+
+    attention_name: str | None = None
+
+    def add_attention(self, cfg: dict) -> None:
+        """Build the attention and register it under its abbreviation (``eca``, ``se`` ...).
+
+        mmcv's plugin builder chooses the name, hence the checkpoint keys are those of the same
+        layer as an mmdet plugin.
+
+        Args:
+            cfg (dict): Config of a layer that is built with ``in_channels``.
+        """
+        self.attention_name, layer = build_plugin_layer(cfg, in_channels=self.out_channels)
+        self.add_module(self.attention_name, layer)
+
+    def recalibrate(self, out: Tensor) -> Tensor:
+        """Apply the attention, if there is one, to a map of shape (N, C, H, W)."""
+        return out if self.attention_name is None else getattr(self, self.attention_name)(out)
+
+    def merge(self, identity: Tensor, out: Tensor) -> Tensor:
+        """Add the recalibrated residual branch to the identity branch.
+
+        Args:
+            identity (Tensor): Identity branch of shape (N, C, H, W).
+            out (Tensor): Residual branch of shape (N, C, H, W), after its last normalisation.
+
+        Returns:
+            Tensor: The sum, of shape (N, C, H, W).
+        """
+        attention = None if self.attention_name is None else getattr(self, self.attention_name)
+        if isinstance(attention, ChannelAttention) and isinstance(self.drop_path, nn.Identity):
+            # One pass over the map instead of two: rescaling rides on the addition.
+            return torch.addcmul(identity, out, attention.gate(out))
+        return self.drop_path(self.recalibrate(out)) + identity
+
+    def checkpointed(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """Call ``function(x)``, recomputing it in the backward pass if ``with_cp`` is set."""
+        if self.with_cp and torch.is_grad_enabled():
+            return checkpoint(function, x, use_reentrant=False)
+        return function(x)
+
+
+def attention_per_block(attention: dict | Sequence | None,
+                        num_blocks: Sequence[int]) -> list[list[dict | None]]:
+    """Spell out an ``attention`` argument as one config per block.
+
+    Args:
+        attention (dict | Sequence | None): One config for all stages, or one entry per stage: a
+            config, None, or again a sequence with one entry (config or None) per block.
+        num_blocks (Sequence[int]): Number of blocks of every stage.
+
+    Returns:
+        list[list[dict | None]]: For every stage the config of each of its blocks.
+
+    Raises:
+        ValueError: If a sequence's length is not that of the stages or blocks it stands for.
+        TypeError: If an entry is neither a config, a sequence nor None.
+    """
+    stages = _spread(attention, len(num_blocks), 'attention', 'stages')
+    return [
+        _spread(stage, blocks, f'attention[{i}]', f'blocks of stage {i + 1}')
+        for i, (stage, blocks) in enumerate(zip(stages, num_blocks, strict=True))
+    ]
+
+
+def _spread(entry: dict | Sequence | None, length: int, name: str, what: str) -> list:
+    """One entry per stage or block; a config or None stands for all of them."""
+    if entry is None or isinstance(entry, dict):
+        return [entry] * length
+    if isinstance(entry, str) or not isinstance(entry, Sequence):
+        raise TypeError(f'{name} is {entry!r}, but must be a config dict, None, or a list with one '
+                        f'entry for each of the {length} {what}.')
+    if len(entry) != length:
+        raise ValueError(f'{name} has {len(entry)} entries, but there are {length} {what}; give '
+                         'one entry for each (None for no attention) or a single dict for all.')
+    return list(entry)
+
+
+def eca_attention(kernel_size: int | str | Sequence, num_stages: int) -> list[dict]:
+    """The ``attention`` argument that puts an ECA layer into every block.
+
+    Args:
+        kernel_size (int | str | Sequence): ``'adaptive'``, one odd int, or one of them per stage.
+        num_stages (int): Number of stages of the network.
+
+    Returns:
+        list[dict]: One config per stage.
+
+    Raises:
+        ValueError: If a sequence does not have one entry per stage.
+    """
+    if isinstance(kernel_size, str | Integral) or not isinstance(kernel_size, Sequence):
+        kernel_size = [kernel_size] * num_stages
+    if len(kernel_size) != num_stages:
+        raise ValueError(f'kernel_size is {tuple(kernel_size)}, but must have one entry for each '
+                         f"of the {num_stages} stages, or be one odd integer or 'adaptive'.")
+    return [dict(type=ECALayer, kernel_size=k) for k in kernel_size]

@@ -1,0 +1,104 @@
+"""MobileNetV2 with an attention in its inverted residual blocks."""
+from collections.abc import Sequence
+
+from mmengine.registry import MODELS
+from mmpretrain.models.backbones import mobilenet_v2 as base
+from torch import Tensor, nn
+
+from .attention_block import AttentionBlock, attention_per_block, eca_attention
+
+
+class AttentionInvertedResidual(AttentionBlock, base.InvertedResidual):
+    """Inverted residual block with room for an attention after the projection's BN."""
+
+    def __init__(self, in_channels: int, out_channels: int, *args, **kwargs) -> None:
+        super().__init__(in_channels, out_channels, *args, **kwargs)
+        self.out_channels = out_channels
+        self.drop_path = nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C_in, H, W) to (N, C_out, H / stride, W / stride)."""
+
+        def residual(x):
+            out = self.conv(x)
+            if self.use_res_connect:
+                return self.merge(x, out)
+            return self.recalibrate(out)
+
+        return self.checkpointed(residual, x)
+
+
+@MODELS.register_module()
+class AttentionMobileNetV2(base.MobileNetV2):
+    """mmpretrain's MobileNetV2 with one more argument, ``attention``.
+
+    The attention stands after the projection's BN of every block, also of those without a
+    shortcut.
+
+    Args:
+        attention (dict | Sequence | None): Config of the attention in all blocks, or one entry
+            for each of the seven stages (a config, None, or one entry per block). None is the
+            plain MobileNetV2.
+        **kwargs: All arguments of :class:`mmpretrain.models.backbones.MobileNetV2`.
+
+    Raises:
+        ValueError: If ``attention`` is a sequence that does not fit the stages or blocks.
+    """
+
+    def __init__(self, attention: dict | Sequence | None = None, **kwargs) -> None:
+        super().__init__(**kwargs)
+        stages = [getattr(self, name) for name in self.layers[:len(self.arch_settings)]]
+        configs = attention_per_block(attention, [len(stage) for stage in stages])
+        for stage, stage_configs in zip(stages, configs, strict=True):
+            for block, cfg in zip(stage, stage_configs, strict=True):
+                if cfg is not None:
+                    block.add_attention(cfg)
+        # The parent freezes in train() only, too late for DDP and the optimizer.
+        self._freeze_stages()
+
+    def make_layer(self, out_channels: int, num_blocks: int, stride: int,
+                   expand_ratio: int) -> nn.Sequential:
+        """Build one stage, of which only the first block has a stride."""
+        blocks = []
+        for i in range(num_blocks):
+            blocks.append(
+                AttentionInvertedResidual(
+                    self.in_channels,
+                    out_channels,
+                    stride if i == 0 else 1,
+                    expand_ratio,
+                    conv_cfg=self.conv_cfg,
+                    norm_cfg=self.norm_cfg,
+                    act_cfg=self.act_cfg,
+                    with_cp=self.with_cp))
+            self.in_channels = out_channels
+        return nn.Sequential(*blocks)
+
+    def train(self, mode: bool = True) -> 'AttentionMobileNetV2':
+        """Set the mode, except for what is frozen, and return the network, as torch does."""
+        super().train(mode)
+        return self
+
+    def _freeze_stages(self) -> None:
+        super()._freeze_stages()
+        if self.frozen_stages >= 0:
+            # The parent stops the stem's gradients but lets its BN statistics drift.
+            self.conv1.eval()
+
+
+@MODELS.register_module()
+class ECAMobileNetV2(AttentionMobileNetV2):
+    """ECA-MobileNetV2: an ECA layer in every inverted residual block.
+
+    Args:
+        kernel_size (int | str | Sequence): ``'adaptive'`` (Eq. 12), one odd int for all stages,
+            or one entry for each of the seven stages, e.g. ``(1, 1, 1, 1, 3, 3, 3)`` as in the
+            published model. Defaults to ``'adaptive'``.
+        **kwargs: All arguments of :class:`mmpretrain.models.backbones.MobileNetV2`.
+
+    Raises:
+        ValueError: If ``kernel_size`` is not odd or does not have one entry per stage.
+    """
+
+    def __init__(self, kernel_size: int | str | Sequence = 'adaptive', **kwargs) -> None:
+        super().__init__(eca_attention(kernel_size, len(self.arch_settings)), **kwargs)

@@ -1,0 +1,104 @@
+"""ResNet with an attention in its residual blocks."""
+from collections.abc import Sequence
+
+from mmengine.registry import MODELS
+from mmpretrain.models.backbones import resnet as base
+from torch import Tensor
+
+from .attention_block import AttentionBlock, attention_per_block, eca_attention
+
+
+class AttentionBasicBlock(AttentionBlock, base.BasicBlock):
+    """Basic block (two 3x3 convolutions) with room for an attention before the addition."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C_in, H, W) to (N, C_out, H / stride, W / stride)."""
+
+        def residual(x):
+            out = self.relu(self.norm1(self.conv1(x)))
+            out = self.norm2(self.conv2(out))
+            identity = x if self.downsample is None else self.downsample(x)
+            return self.merge(identity, out)
+
+        return self.relu(self.checkpointed(residual, x))
+
+
+class AttentionBottleneck(AttentionBlock, base.Bottleneck):
+    """Bottleneck (1x1, 3x3, 1x1 convolution) with room for an attention before the addition."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C_in, H, W) to (N, C_out, H / stride, W / stride)."""
+
+        def residual(x):
+            out = self.relu(self.norm1(self.conv1(x)))
+            out = self.relu(self.norm2(self.conv2(out)))
+            out = self.norm3(self.conv3(out))
+            identity = x if self.downsample is None else self.downsample(x)
+            return self.merge(identity, out)
+
+        return self.relu(self.checkpointed(residual, x))
+
+
+@MODELS.register_module()
+class AttentionResNet(base.ResNet):
+    """mmpretrain's ResNet with one more argument, ``attention`` (Section 3.3 of ECA-Net).
+
+    The attention works on the residual branch, after its last normalisation and before the
+    addition, where SENet has its block.
+
+    Args:
+        depth (int): Network depth, one of 18, 34, 50, 101 and 152.
+        attention (dict | Sequence | None): Config of the attention in all blocks, or one entry
+            per stage (a config, None, or one entry per block). None is the plain ResNet.
+        **kwargs: All other arguments of :class:`mmpretrain.models.backbones.ResNet`.
+
+    Raises:
+        ValueError: If ``attention`` is a sequence that does not fit the stages or blocks.
+    """
+
+    arch_settings = {
+        depth: (AttentionBasicBlock if block is base.BasicBlock else AttentionBottleneck, blocks)
+        for depth, (block, blocks) in base.ResNet.arch_settings.items()
+    }
+
+    def __init__(self,
+                 depth: int,
+                 attention: dict | Sequence | None = None,
+                 **kwargs) -> None:
+        super().__init__(depth, **kwargs)
+        configs = attention_per_block(attention, self.stage_blocks)
+        for name, stage in zip(self.res_layers, configs, strict=True):
+            for block, cfg in zip(getattr(self, name), stage, strict=True):
+                if cfg is not None:
+                    block.add_attention(cfg)
+        # The parent froze its stages before they had an attention.
+        self._freeze_stages()
+
+    def train(self, mode: bool = True) -> 'AttentionResNet':
+        """Set the mode, except for what is frozen, and return the network, as torch does."""
+        super().train(mode)
+        return self
+
+
+@MODELS.register_module()
+class ECAResNet(AttentionResNet):
+    """ECA-ResNet: an ECA layer in every residual block of a ResNet.
+
+    Args:
+        depth (int): Network depth, one of 18, 34, 50, 101 and 152.
+        kernel_size (int | str | Sequence): ``'adaptive'`` (Eq. 12), one odd int for all stages,
+            or one entry per stage, e.g. ``(3, 5, 5, 7)`` as in the published ECA-Net50.
+            Defaults to ``'adaptive'``.
+        **kwargs: All other arguments of :class:`mmpretrain.models.backbones.ResNet`.
+
+    Raises:
+        ValueError: If ``kernel_size`` is not odd or does not have one entry per stage.
+    """
+
+    def __init__(self,
+                 depth: int,
+                 kernel_size: int | str | Sequence = 'adaptive',
+                 num_stages: int = 4,
+                 **kwargs) -> None:
+        attention = eca_attention(kernel_size, num_stages)
+        super().__init__(depth, attention, num_stages=num_stages, **kwargs)
