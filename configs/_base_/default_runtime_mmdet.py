@@ -1,0 +1,6 @@
+# Runtime of the detection configs. A config that sets custom_imports or custom_hooks itself
+# replaces these lists (mmengine does not join them): repeat the entries.
+_base_ = 'mmdet::_base_/default_runtime.py'
+
+custom_imports = dict(imports=['eca_mm'], allow_failed_imports=False)
+custom_hooks = [dict(type='StopOnInvalidLoss')]

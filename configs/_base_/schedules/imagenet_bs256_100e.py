@@ -1,0 +1,5 @@
+# Section 4.1, ResNets: SGD, momentum 0.9, weight decay 1e-4, batch 256, 100 epochs, learning
+# rate 0.1 divided by 10 every 30 epochs. That is mmpretrain's 100-epoch schedule as it stands.
+_base_ = 'mmpretrain::_base_/schedules/imagenet_bs256.py'
+
+auto_scale_lr = dict(enable=False, base_batch_size=256)

@@ -1,0 +1,6 @@
+# Section 4.1, MobileNetV2: SGD, momentum 0.9, weight decay 4e-5, batch 96, 400 epochs, learning
+# rate 0.045 times 0.98 every epoch.
+_base_ = 'mmpretrain::_base_/schedules/imagenet_bs256_epochstep.py'
+
+train_cfg = dict(max_epochs=400)
+auto_scale_lr = dict(enable=False, base_batch_size=96)
