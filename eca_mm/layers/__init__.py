@@ -1,5 +1,19 @@
 """Attention layers: one file per mechanism, all built as ``Layer(in_channels, **options)``."""
+from .a2 import DoubleAttention
+from .aa import AAConv2d
+from .cbam import CBAM
 from .channel_attention import ChannelAttention
 from .eca import ECALayer, eca_kernel_size
+from .eca_ns import ECANSLayer
+from .gc import GCBlock
+from .ge import GELayer
+from .gsop import GSoPLayer
+from .non_local import NonLocalBlock
+from .se import SELayer
+from .se_variants import SEGCLayer, SEVar1Layer, SEVar2Layer, SEVar3Layer
 
-__all__ = ['ChannelAttention', 'ECALayer', 'eca_kernel_size']
+__all__ = [
+    'AAConv2d', 'CBAM', 'ChannelAttention', 'DoubleAttention', 'ECALayer', 'ECANSLayer',
+    'GCBlock', 'GELayer', 'GSoPLayer', 'NonLocalBlock', 'SEGCLayer', 'SELayer', 'SEVar1Layer',
+    'SEVar2Layer', 'SEVar3Layer', 'eca_kernel_size'
+]

@@ -1,9 +1,10 @@
 """What all attentions that look at nothing but the global average have in common."""
 from abc import ABCMeta, abstractmethod
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from .checks import check_in_channels, check_input
 
 
 class ChannelAttention(nn.Module, metaclass=ABCMeta):
@@ -22,9 +23,7 @@ class ChannelAttention(nn.Module, metaclass=ABCMeta):
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()
-        if isinstance(in_channels, bool) or not isinstance(in_channels, int) or in_channels < 1:
-            raise ValueError(f'in_channels is {in_channels!r}, but must be a positive integer.')
-        self.in_channels = in_channels
+        self.in_channels = check_in_channels(in_channels)
 
     @abstractmethod
     def excite(self, y: Tensor) -> Tensor:
@@ -49,11 +48,7 @@ class ChannelAttention(nn.Module, metaclass=ABCMeta):
         Raises:
             ValueError: If ``x`` is not 4-D or has another number of channels.
         """
-        # A traced size is a tensor, which Python cannot branch on without freezing it.
-        if not torch.jit.is_tracing() and (x.dim() != 4 or x.size(1) != self.in_channels):
-            raise ValueError(
-                f'{type(self).__name__} got an input of shape {tuple(x.shape)}, but expects '
-                f'(N, {self.in_channels}, H, W); build it with the channels of the map it follows.')
+        check_input(self, x)
         # The pooling operator rather than x.mean(): mmengine's FLOP counter sees only the former.
         y = F.adaptive_avg_pool2d(x, 1).flatten(1)
         return self.excite(y)[:, :, None, None]

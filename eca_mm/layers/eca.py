@@ -1,11 +1,11 @@
 """ECA: efficient channel attention (Wang et al., CVPR 2020, https://arxiv.org/abs/1910.03151)."""
 import math
-from numbers import Integral
 
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from .channel_attention import ChannelAttention
+from .checks import is_positive_int
 
 
 def eca_kernel_size(channels: int, gamma: float = 2, b: float = 1) -> int:
@@ -26,7 +26,7 @@ def eca_kernel_size(channels: int, gamma: float = 2, b: float = 1) -> int:
     Raises:
         ValueError: If ``channels`` is not a positive integer or ``gamma`` is not positive.
     """
-    if isinstance(channels, bool) or not isinstance(channels, Integral) or channels < 1:
+    if not is_positive_int(channels):
         raise ValueError(f'channels is {channels!r}, but must be a positive integer.')
     if not gamma > 0:
         raise ValueError(f'gamma is {gamma!r}, but must be positive (the paper uses 2).')
@@ -34,13 +34,37 @@ def eca_kernel_size(channels: int, gamma: float = 2, b: float = 1) -> int:
     return t if t % 2 else t + 1
 
 
+def checked_kernel_size(kernel_size: int | str, channels: int, gamma: float = 2,
+                        b: float = 1) -> int:
+    """Resolve the ``kernel_size`` argument of the ECA layers.
+
+    Args:
+        kernel_size (int | str): An odd k, or ``'adaptive'`` for :func:`eca_kernel_size`.
+        channels (int): Number of channels C.
+        gamma (float): Slope of the adaptive mapping. Defaults to 2.
+        b (float): Offset of the adaptive mapping. Defaults to 1.
+
+    Returns:
+        int: An odd kernel size k.
+
+    Raises:
+        ValueError: If ``kernel_size`` is neither ``'adaptive'`` nor a positive odd integer.
+    """
+    if kernel_size == 'adaptive':
+        return eca_kernel_size(channels, gamma, b)
+    if not is_positive_int(kernel_size) or kernel_size % 2 == 0:
+        raise ValueError(f"kernel_size is {kernel_size!r}, but must be 'adaptive' or a positive "
+                         'odd integer such as 3, 5, 7 or 9.')
+    return int(kernel_size)
+
+
 @MODELS.register_module()
 class ECALayer(ChannelAttention):
     """Efficient channel attention, Eq. (9): ``sigmoid(C1D_k(GAP(x)))`` rescales the channels.
 
     One 1-D convolution of ``k`` weights, shared by all channels and without bias, slides over the
-    channel means; the k - 1 neighbours beyond both ends count as zero. The layer has exactly k
-    parameters.
+    channel means; the k - 1 neighbours beyond both ends count as zero, or come from the other end
+    with circular padding. The layer has exactly k parameters per convolution.
 
     Args:
         in_channels (int): Number of channels C of the input.
@@ -48,9 +72,15 @@ class ECALayer(ChannelAttention):
             Defaults to ``'adaptive'``.
         gamma (float): Slope of the adaptive mapping. Defaults to 2.
         b (float): Offset of the adaptive mapping. Defaults to 1.
+        num_convs (int): Number of convolutions in a row, without a non-linearity between them
+            (Appendix II, which finds that more than one hardly pays). Defaults to 1.
+        padding_mode (str): ``'zeros'``, or ``'circular'`` to make the first and the last channel
+            neighbours. Defaults to ``'zeros'``.
 
     Raises:
-        ValueError: If ``kernel_size`` is neither ``'adaptive'`` nor a positive odd integer.
+        ValueError: If ``kernel_size`` is neither ``'adaptive'`` nor a positive odd integer,
+            ``num_convs`` is not a positive integer, ``padding_mode`` is unknown, or circular
+            padding would go round the channels more than once.
     """
 
     _abbr_ = 'eca'
@@ -59,16 +89,26 @@ class ECALayer(ChannelAttention):
                  in_channels: int,
                  kernel_size: int | str = 'adaptive',
                  gamma: float = 2,
-                 b: float = 1) -> None:
+                 b: float = 1,
+                 num_convs: int = 1,
+                 padding_mode: str = 'zeros') -> None:
         super().__init__(in_channels)
-        if kernel_size == 'adaptive':
-            kernel_size = eca_kernel_size(in_channels, gamma, b)
-        elif (isinstance(kernel_size, bool) or not isinstance(kernel_size, Integral)
-              or kernel_size < 1 or kernel_size % 2 == 0):
-            raise ValueError(f"kernel_size is {kernel_size!r}, but must be 'adaptive' or a "
-                             'positive odd integer such as 3, 5, 7 or 9.')
-        self.kernel_size = int(kernel_size)
-        self.conv = nn.Conv1d(1, 1, self.kernel_size, padding=self.kernel_size // 2, bias=False)
+        self.kernel_size = checked_kernel_size(kernel_size, in_channels, gamma, b)
+        if not is_positive_int(num_convs):
+            raise ValueError(f'num_convs is {num_convs!r}, but must be a positive integer.')
+        if padding_mode not in ('zeros', 'circular'):
+            raise ValueError(f"padding_mode is {padding_mode!r}, but must be 'zeros' or "
+                             "'circular'.")
+        if padding_mode == 'circular' and self.kernel_size // 2 > in_channels:
+            raise ValueError(
+                f'kernel_size is {self.kernel_size}, whose circular padding would repeat the '
+                f'{in_channels} channels; choose at most {2 * in_channels + 1}.')
+        convs = [
+            nn.Conv1d(1, 1, self.kernel_size, padding=self.kernel_size // 2, bias=False,
+                      padding_mode=padding_mode) for _ in range(num_convs)
+        ]
+        # A single convolution keeps the published key, conv.weight.
+        self.conv = convs[0] if num_convs == 1 else nn.Sequential(*convs)
 
     def excite(self, y: Tensor) -> Tensor:
         """Compute the channel weights, Eq. (8).

@@ -1,0 +1,65 @@
+"""Checks of arguments and inputs that all attention layers share."""
+from numbers import Integral
+
+import torch
+from torch import Tensor, nn
+
+
+def is_positive_int(value: object) -> bool:
+    """Whether a value is an integer above zero; True and False are not integers here."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and value > 0
+
+
+def check_in_channels(in_channels: int) -> int:
+    """Check a layer's number of channels.
+
+    Args:
+        in_channels (int): Number of channels C of the input.
+
+    Returns:
+        int: The same number.
+
+    Raises:
+        ValueError: If it is not a positive integer.
+    """
+    if not is_positive_int(in_channels):
+        raise ValueError(f'in_channels is {in_channels!r}, but must be a positive integer.')
+    return int(in_channels)
+
+
+def check_input(layer: nn.Module, x: Tensor) -> None:
+    """Check that a feature map is 4-D and has the channels that the layer was built for.
+
+    Args:
+        layer (nn.Module): A layer with an attribute ``in_channels``.
+        x (Tensor): What it is called with.
+
+    Raises:
+        ValueError: If ``x`` is not of shape (N, in_channels, H, W).
+    """
+    # A traced size is a tensor, which Python cannot branch on without freezing it.
+    if not torch.jit.is_tracing() and (x.dim() != 4 or x.size(1) != layer.in_channels):
+        raise ValueError(
+            f'{type(layer).__name__} got an input of shape {tuple(x.shape)}, but expects '
+            f'(N, {layer.in_channels}, H, W); build it with the channels of the map it follows.')
+
+
+def reduced_channels(in_channels: int, reduction: int) -> int:
+    """Number of channels in a bottleneck, C / r rounded down.
+
+    Args:
+        in_channels (int): Number of channels C.
+        reduction (int): Reduction ratio r.
+
+    Returns:
+        int: Number of channels after the reduction, at least 1.
+
+    Raises:
+        ValueError: If ``reduction`` is not a positive integer or leaves no channel.
+    """
+    if not is_positive_int(reduction):
+        raise ValueError(f'reduction is {reduction!r}, but must be a positive integer.')
+    if reduction > in_channels:
+        raise ValueError(f'reduction is {reduction}, which leaves none of the {in_channels} '
+                         f'channels; choose one of at most {in_channels}.')
+    return in_channels // reduction

@@ -1,0 +1,42 @@
+"""SE: squeeze-and-excitation (Hu et al., CVPR 2018, https://arxiv.org/abs/1709.01507)."""
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .channel_attention import ChannelAttention
+from .checks import reduced_channels
+
+
+@MODELS.register_module()
+class SELayer(ChannelAttention):
+    """Squeeze-and-excitation, Eq. (1) and (2) of ECA-Net: ``sigmoid(W2 relu(W1 y))``.
+
+    Neither of the two fully connected layers has a bias: 2 C floor(C / r) parameters, which is
+    the 2 C^2 / r of ECA-Net's Table 2 when r divides C.
+
+    Args:
+        in_channels (int): Number of channels C of the input.
+        reduction (int): Reduction ratio r. Defaults to 16; ECA-Net's MobileNetV2 uses 8.
+
+    Raises:
+        ValueError: If ``reduction`` is not a positive integer or leaves no channel.
+    """
+
+    _abbr_ = 'se'
+
+    def __init__(self, in_channels: int, reduction: int = 16) -> None:
+        super().__init__(in_channels)
+        hidden = reduced_channels(in_channels, reduction)
+        self.fc1 = nn.Linear(in_channels, hidden, bias=False)
+        self.fc2 = nn.Linear(hidden, in_channels, bias=False)
+
+    def excite(self, y: Tensor) -> Tensor:
+        """Compute the channel weights, Eq. (2).
+
+        Args:
+            y (Tensor): Channel means of shape (N, C).
+
+        Returns:
+            Tensor: Channel weights in (0, 1) of shape (N, C).
+        """
+        return self.fc2(F.relu(self.fc1(y))).sigmoid()

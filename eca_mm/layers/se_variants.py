@@ -1,0 +1,97 @@
+"""SE without dimensionality reduction: the variants of ECA-Net's Section 3.2 and Table 2."""
+import torch
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from .channel_attention import ChannelAttention
+from .checks import is_positive_int
+
+
+@MODELS.register_module()
+class SEVar1Layer(ChannelAttention):
+    """SE-Var1, ``sigmoid(y)``: the channel means are the weights. No parameters.
+
+    Args:
+        in_channels (int): Number of channels C of the input.
+    """
+
+    _abbr_ = 'se_var1'
+
+    def excite(self, y: Tensor) -> Tensor:
+        """Compute the channel weights (N, C) from the channel means (N, C)."""
+        return y.sigmoid()
+
+
+@MODELS.register_module()
+class SEVar2Layer(ChannelAttention):
+    """SE-Var2, ``sigmoid(w * y)``: every channel for itself, Eq. (4). C parameters.
+
+    Args:
+        in_channels (int): Number of channels C of the input.
+    """
+
+    _abbr_ = 'se_var2'
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__(in_channels)
+        self.weight = nn.Parameter(torch.ones(in_channels))
+
+    def excite(self, y: Tensor) -> Tensor:
+        """Compute the channel weights (N, C) from the channel means (N, C)."""
+        return (y * self.weight).sigmoid()
+
+
+@MODELS.register_module()
+class SEVar3Layer(ChannelAttention):
+    """SE-Var3, ``sigmoid(W y)``: one full layer, Eq. (4). C^2 parameters.
+
+    Args:
+        in_channels (int): Number of channels C of the input.
+    """
+
+    _abbr_ = 'se_var3'
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__(in_channels)
+        self.fc = nn.Linear(in_channels, in_channels, bias=False)
+
+    def excite(self, y: Tensor) -> Tensor:
+        """Compute the channel weights (N, C) from the channel means (N, C)."""
+        return self.fc(y).sigmoid()
+
+
+@MODELS.register_module()
+class SEGCLayer(ChannelAttention):
+    """SE-GC, ``sigmoid(GC_G(y))``: a block-diagonal matrix as a group convolution, Eq. (5).
+
+    G groups have C^2 / G parameters. Table 2's SE-GC1, SE-GC2 and SE-GC3 are ``groups=16``,
+    ``groups='C/16'`` and ``groups='C/8'``.
+
+    Args:
+        in_channels (int): Number of channels C of the input.
+        groups (int | str): Number of groups G, or ``'C/n'`` for groups of n channels, which
+            suits stages of different width. Defaults to 16.
+
+    Raises:
+        ValueError: If ``groups`` is neither a positive integer nor of the form ``'C/n'``, or
+            does not divide C.
+    """
+
+    _abbr_ = 'se_gc'
+
+    def __init__(self, in_channels: int, groups: int | str = 16) -> None:
+        super().__init__(in_channels)
+        by_size = isinstance(groups, str) and groups.startswith('C/') and groups[2:].isdecimal()
+        divisor = int(groups[2:]) if by_size else groups
+        if not is_positive_int(divisor):
+            raise ValueError(f"groups is {groups!r}, but must be a positive integer or 'C/n' for "
+                             'groups of n channels.')
+        if in_channels % divisor:
+            raise ValueError(f'groups is {groups!r}, which does not divide {in_channels} channels '
+                             'into equal groups; choose a divisor of it.')
+        self.groups = in_channels // divisor if by_size else int(divisor)
+        self.fc = nn.Conv1d(in_channels, in_channels, 1, groups=self.groups, bias=False)
+
+    def excite(self, y: Tensor) -> Tensor:
+        """Compute the channel weights (N, C) from the channel means (N, C)."""
+        return self.fc(y.unsqueeze(2)).squeeze(2).sigmoid()
