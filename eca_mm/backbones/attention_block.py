@@ -4,6 +4,7 @@ from numbers import Integral
 
 import torch
 from mmcv.cnn.bricks import build_plugin_layer
+from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -74,11 +75,29 @@ def attention_per_block(attention: dict | Sequence | None,
         ValueError: If a sequence's length is not that of the stages or blocks it stands for.
         TypeError: If an entry is neither a config, a sequence nor None.
     """
-    stages = _spread(attention, len(num_blocks), 'attention', 'stages')
+    stages = per_stage(attention, len(num_blocks), 'attention')
     return [
         _spread(stage, blocks, f'attention[{i}]', f'blocks of stage {i + 1}')
         for i, (stage, blocks) in enumerate(zip(stages, num_blocks, strict=True))
     ]
+
+
+def per_stage(entry: dict | Sequence | None, num_stages: int, name: str) -> list:
+    """Spell out an argument as one entry per stage.
+
+    Args:
+        entry (dict | Sequence | None): One config (or None) for all stages, or one entry each.
+        num_stages (int): Number of stages.
+        name (str): The argument's name, for the error.
+
+    Returns:
+        list: The entry of every stage.
+
+    Raises:
+        ValueError: If a sequence does not have one entry per stage.
+        TypeError: If it is neither a config, a sequence nor None.
+    """
+    return _spread(entry, num_stages, name, 'stages')
 
 
 def _spread(entry: dict | Sequence | None, length: int, name: str, what: str) -> list:
@@ -92,6 +111,24 @@ def _spread(entry: dict | Sequence | None, length: int, name: str, what: str) ->
         raise ValueError(f'{name} has {len(entry)} entries, but there are {length} {what}; give '
                          'one entry for each (None for no attention) or a single dict for all.')
     return list(entry)
+
+
+def init_attentions(model: BaseModule) -> None:
+    """Let attentions with an ``init_weights`` undo a backbone's initialisation of all layers.
+
+    Blocks that add something to the map (GC, non-local, A2) want to start as the identity, but
+    the backbone's ``init_cfg`` reaches their convolutions and norms too. Pretrained weights stay.
+
+    Args:
+        model (BaseModule): A backbone of :class:`AttentionBlock`.
+    """
+    if isinstance(model.init_cfg, dict) and model.init_cfg['type'] == 'Pretrained':
+        return
+    for block in model.modules():
+        if isinstance(block, AttentionBlock) and block.attention_name is not None:
+            attention = getattr(block, block.attention_name)
+            if hasattr(attention, 'init_weights'):
+                attention.init_weights()
 
 
 def eca_attention(kernel_size: int | str | Sequence, num_stages: int) -> list[dict]:

@@ -5,7 +5,7 @@ from mmengine.registry import MODELS
 from mmpretrain.models.backbones import mobilenet_v2 as base
 from torch import Tensor, nn
 
-from .attention_block import AttentionBlock, attention_per_block, eca_attention
+from .attention_block import AttentionBlock, attention_per_block, eca_attention, init_attentions
 
 
 class AttentionInvertedResidual(AttentionBlock, base.InvertedResidual):
@@ -55,6 +55,11 @@ class AttentionMobileNetV2(base.MobileNetV2):
                     block.add_attention(cfg)
         # The parent freezes in train() only, too late for DDP and the optimizer.
         self._freeze_stages()
+
+    def init_weights(self) -> None:
+        """Initialise as the parent does, then let the attentions start as they want to."""
+        super().init_weights()
+        init_attentions(self)
 
     def make_layer(self, out_channels: int, num_blocks: int, stride: int,
                    expand_ratio: int) -> nn.Sequential:

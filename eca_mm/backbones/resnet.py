@@ -5,7 +5,13 @@ from mmengine.registry import MODELS
 from mmpretrain.models.backbones import resnet as base
 from torch import Tensor
 
-from .attention_block import AttentionBlock, attention_per_block, eca_attention
+from .attention_block import (
+    AttentionBlock,
+    attention_per_block,
+    eca_attention,
+    init_attentions,
+    per_stage,
+)
 
 
 class AttentionBasicBlock(AttentionBlock, base.BasicBlock):
@@ -50,10 +56,14 @@ class AttentionResNet(base.ResNet):
         depth (int): Network depth, one of 18, 34, 50, 101 and 152.
         attention (dict | Sequence | None): Config of the attention in all blocks, or one entry
             per stage (a config, None, or one entry per block). None is the plain ResNet.
+        conv2_cfg (dict | Sequence | None): Config of what replaces the bottlenecks' 3x3
+            convolution, or one entry per stage (a config or None); built with ``in_channels``,
+            ``out_channels``, ``stride`` and ``dilation``. None keeps the convolution.
         **kwargs: All other arguments of :class:`mmpretrain.models.backbones.ResNet`.
 
     Raises:
-        ValueError: If ``attention`` is a sequence that does not fit the stages or blocks.
+        ValueError: If ``attention`` or ``conv2_cfg`` is a sequence that does not fit the stages
+            or blocks, or ``conv2_cfg`` is given for a depth without bottlenecks.
     """
 
     arch_settings = {
@@ -64,8 +74,10 @@ class AttentionResNet(base.ResNet):
     def __init__(self,
                  depth: int,
                  attention: dict | Sequence | None = None,
+                 conv2_cfg: dict | Sequence | None = None,
                  **kwargs) -> None:
         super().__init__(depth, **kwargs)
+        self._replace_conv2(conv2_cfg)
         configs = attention_per_block(attention, self.stage_blocks)
         for name, stage in zip(self.res_layers, configs, strict=True):
             for block, cfg in zip(getattr(self, name), stage, strict=True):
@@ -73,6 +85,25 @@ class AttentionResNet(base.ResNet):
                     block.add_attention(cfg)
         # The parent froze its stages before they had an attention.
         self._freeze_stages()
+
+    def _replace_conv2(self, conv2_cfg: dict | Sequence | None) -> None:
+        configs = per_stage(conv2_cfg, self.num_stages, 'conv2_cfg')
+        for name, cfg in zip(self.res_layers, configs, strict=True):
+            if cfg is None:
+                continue
+            if self.block is not AttentionBottleneck:
+                raise ValueError(f'conv2_cfg replaces the 3x3 convolution of bottlenecks, which '
+                                 f'depth {self.depth} does not have; use depth 50, 101 or 152.')
+            for block in getattr(self, name):
+                old = block.conv2
+                block.conv2 = MODELS.build(
+                    dict(cfg, in_channels=old.in_channels, out_channels=old.out_channels,
+                         stride=old.stride[0], dilation=old.dilation[0]))
+
+    def init_weights(self) -> None:
+        """Initialise as the parent does, then let the attentions start as they want to."""
+        super().init_weights()
+        init_attentions(self)
 
     def train(self, mode: bool = True) -> 'AttentionResNet':
         """Set the mode, except for what is frozen, and return the network, as torch does."""
