@@ -53,7 +53,7 @@ class AttentionResNet(base.ResNet):
     addition, where SENet has its block.
 
     Args:
-        depth (int): Network depth, one of 18, 34, 50, 101 and 152.
+        depth (int): Network depth, one of 18, 34, 50, 101, 152 and 200.
         attention (dict | Sequence | None): Config of the attention in all blocks, or one entry
             per stage (a config, None, or one entry per block). None is the plain ResNet.
         conv2_cfg (dict | Sequence | None): Config of what replaces the bottlenecks' 3x3
@@ -70,6 +70,8 @@ class AttentionResNet(base.ResNet):
         depth: (AttentionBasicBlock if block is base.BasicBlock else AttentionBottleneck, blocks)
         for depth, (block, blocks) in base.ResNet.arch_settings.items()
     }
+    # MMPretrain has no ResNet-200, which the paper's Table 4 compares with.
+    arch_settings[200] = (AttentionBottleneck, (3, 24, 36, 3))
 
     def __init__(self,
                  depth: int,
@@ -93,7 +95,7 @@ class AttentionResNet(base.ResNet):
                 continue
             if self.block is not AttentionBottleneck:
                 raise ValueError(f'conv2_cfg replaces the 3x3 convolution of bottlenecks, which '
-                                 f'depth {self.depth} does not have; use depth 50, 101 or 152.')
+                                 f'depth {self.depth} does not have; use depth 50 or more.')
             for block in getattr(self, name):
                 old = block.conv2
                 block.conv2 = MODELS.build(
@@ -116,7 +118,7 @@ class ECAResNet(AttentionResNet):
     """ECA-ResNet: an ECA layer in every residual block of a ResNet.
 
     Args:
-        depth (int): Network depth, one of 18, 34, 50, 101 and 152.
+        depth (int): Network depth, one of 18, 34, 50, 101, 152 and 200.
         kernel_size (int | str | Sequence): ``'adaptive'`` (Eq. 12), one odd int for all stages,
             or one entry per stage, e.g. ``(3, 5, 5, 7)`` as in the published ECA-Net50.
             Defaults to ``'adaptive'``.
