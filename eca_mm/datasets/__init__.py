@@ -1,0 +1,5 @@
+"""Data sets and image loading that say which file or entry is wrong."""
+from .coco import CheckedCocoDataset
+from .loading import LoadImage
+
+__all__ = ['CheckedCocoDataset', 'LoadImage']

@@ -1,0 +1,130 @@
+"""Reading a config so that a slip of the pen is reported, not ignored."""
+import difflib
+import inspect
+import os
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+
+from ..compat import UserError
+
+# Keys that mmengine reads from the config besides the arguments of its Runner.
+_OTHER_KEYS = {'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn', 'compile', 'runner_type',
+               'activation_checkpointing', 'efficient_conv_bn_eval', 'custom_imports'}
+_DEFAULT_HOOKS = {'runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler',
+                  'checkpoint', 'visualization'}
+
+
+def load_config(path: str, options: dict | None = None) -> Config:
+    """Read a config file, apply overrides and look for misspelt keys.
+
+    Args:
+        path (str): A config file (.py, .yml, .yaml or .json).
+        options (dict, optional): Overrides by dotted key, as ``--cfg-options`` gives them.
+
+    Returns:
+        Config: The resolved config.
+
+    Raises:
+        UserError: If the file, one of its bases or an override cannot be used, or if a top-level
+            key is nearly one that mmengine knows.
+    """
+    if not os.path.isfile(path):
+        raise UserError(f'Config file {path} does not exist; give the path of a .py, .yml or .json '
+                        'config.')
+    try:
+        config = Config.fromfile(path)
+    except UserError:
+        raise
+    except Exception as error:
+        # A config is a program: whatever goes wrong while it runs is the config's.
+        raise UserError(f'Config file {path} cannot be read: {_first_cause(error)}.') from error
+    for key, value in (options or {}).items():
+        try:
+            config.merge_from_dict({key: value})
+        except Exception as error:
+            raise UserError(f'--cfg-options {key}={value} does not fit the config: '
+                            f'{_one_line(error)}.') from error
+    check_keys(config)
+    return config
+
+
+def check_keys(config: Config) -> None:
+    """Look for misspelt and lacking keys at the top of a config.
+
+    mmengine ignores keys that it does not know, so that ``custom_hook=[...]`` does nothing.
+
+    Args:
+        config (Config): A resolved config.
+
+    Raises:
+        UserError: Naming the key and the one that is probably meant.
+    """
+    known = set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}
+    for keys, allowed, where in (
+            (config.keys(), known | _OTHER_KEYS, 'key'),
+            (config.get('default_hooks') or {}, _DEFAULT_HOOKS, 'entry of default_hooks,')):
+        for key in sorted(set(keys) - allowed):
+            # Plain variables of a config are keys too; only a near miss is a mistake.
+            near = difflib.get_close_matches(key, allowed, 1, cutoff=0.85)
+            if near:
+                raise UserError(f'The config has an unknown {where} {key!r}: if {near[0]!r} is '
+                                'meant, correct it; a variable of your own needs another name.')
+    if 'model' not in config:
+        raise UserError("The config has no 'model'; write one or inherit it by _base_.")
+    for part, needs in (('train', ('train_dataloader', 'train_cfg', 'optim_wrapper')),
+                        ('val', ('val_dataloader', 'val_cfg', 'val_evaluator')),
+                        ('test', ('test_dataloader', 'test_cfg', 'test_evaluator'))):
+        absent = [key for key in needs if config.get(key) is None]
+        if 0 < len(absent) < len(needs):
+            raise UserError(f'The config has no {" and no ".join(absent)}, but {part}ing needs all '
+                            f'of {", ".join(needs)}.')
+
+
+def use_work_dir(config: Config, path: str, work_dir: str | None) -> None:
+    """Set and make the config's work directory.
+
+    Args:
+        config (Config): The config; its ``work_dir`` is set.
+        path (str): The config file; names the default, ``work_dirs/<config name>``.
+        work_dir (str, optional): What the command line says; wins over the config.
+
+    Raises:
+        UserError: If the directory cannot be made or written to.
+    """
+    chosen = work_dir or config.get('work_dir') or os.path.join('work_dirs', Path(path).stem)
+    config.work_dir = chosen
+    probe = os.path.join(chosen, f'.probe.{os.getpid()}')
+    try:
+        os.makedirs(chosen, exist_ok=True)
+        with open(probe, 'wb'):
+            pass
+        os.remove(probe)
+    except OSError as error:
+        raise UserError(f'Work directory {chosen} cannot be written to ({error.strerror}); choose '
+                        'another by --work-dir.') from error
+
+
+def scope(config: Config) -> str:
+    """Name of the library whose registries the config starts from, e.g. ``'mmdet'``."""
+    return config.get('default_scope') or 'mmengine'
+
+
+def current_scope() -> str:
+    """Name of the scope that is being built in."""
+    current = DefaultScope.get_current_instance()
+    return 'mmengine' if current is None else current.scope_name
+
+
+def _first_cause(error: BaseException) -> str:
+    while error.__cause__ or (isinstance(error.__context__, SyntaxError)):
+        error = error.__cause__ or error.__context__
+    return _one_line(error)
+
+
+def _one_line(error: BaseException) -> str:
+    text = ' '.join(str(error).split()).rstrip('.')
+    known = isinstance(error, OSError | SyntaxError) and text
+    return text if known else f'{type(error).__name__}: {text}'

@@ -1,0 +1,220 @@
+"""mmengine's Runner with the checks that a long run deserves."""
+import os
+
+import torch
+from mmcv.transforms import LoadImageFromFile
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.model import is_model_wrapper
+from mmengine.registry import RUNNERS
+from mmengine.runner import CheckpointLoader, Runner
+from torch import nn
+from torch.utils.data import DataLoader
+
+from ..checkpoints import KeyReport, SafeCheckpointHook
+from ..compat import UserError
+from ..datasets import LoadImage
+from .config import current_scope
+from .distributed import prepare_processes
+
+
+@RUNNERS.register_module()
+class CheckedRunner(Runner):
+    """mmengine's Runner, with these differences.
+
+    - Distributed runs work on CPU too (gloo).
+    - A checkpoint to test or to resume from must fit the model weight by weight.
+    - ``LoadImageFromFile`` becomes :class:`eca_mm.datasets.LoadImage` and ``CheckpointHook``
+      becomes :class:`eca_mm.checkpoints.SafeCheckpointHook`. The config that is saved in the work
+      directory keeps the stock names, which the inferencers of mmdet and mmpretrain look for.
+    - ``persistent_workers=True`` is no error beside ``num_workers=0``.
+
+    Args:
+        **kwargs: All arguments of :class:`mmengine.runner.Runner`.
+    """
+
+    _must_match = False
+
+    def setup_env(self, env_cfg: dict) -> None:
+        """Connect the processes and set up the environment."""
+        if self.distributed:
+            prepare_processes(self.launcher, env_cfg.get('dist_cfg', {}).get('timeout'))
+        super().setup_env(env_cfg)
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """Wrap the model for distributed training, if there is any."""
+        if self.distributed and get_device() == 'cpu' and not is_model_wrapper(model):
+            if any(isinstance(module, nn.SyncBatchNorm) for module in model.modules()):
+                raise UserError("SyncBN works on GPUs only; use norm_cfg=dict(type='BN') on CPU.")
+            # These are mmengine's defaults but for the device, which it would number like a GPU.
+            model_wrapper_cfg = {
+                'broadcast_buffers': False,
+                'find_unused_parameters': self.cfg.get('find_unused_parameters', False),
+                **(model_wrapper_cfg or {}), 'device_ids': None}
+        return super().wrap_model(model_wrapper_cfg, model)
+
+    @staticmethod
+    def build_dataloader(dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
+        """Build a data loader whose image loading names the file that it fails on."""
+        if isinstance(dataloader, dict):
+            dataloader = _with_named_files(dataloader)
+            workers = dataloader.get('num_workers', 0)
+            if current_scope() == 'mmpretrain':
+                # mmpretrain's own tools add these to the config.
+                defaults = {'persistent_workers': True, 'pin_memory': torch.cuda.is_available(),
+                            'collate_fn': {'type': 'default_collate'}}
+                dataloader = {**defaults, **dataloader}
+            if not workers:
+                dataloader['persistent_workers'] = False
+        return Runner.build_dataloader(dataloader, *args, **kwargs)
+
+    def register_hook(self, hook, priority=None) -> None:
+        """Register a hook; mmengine's checkpoint hook is replaced by the lossless one."""
+        if isinstance(hook, dict) and hook.get('type') == 'CheckpointHook':
+            hook = {**hook, 'type': SafeCheckpointHook}
+        super().register_hook(hook, priority)
+
+    def dump_config(self) -> None:
+        """Save the resolved config in the work directory, unless that is where it was read."""
+        source = self.cfg.filename
+        if source is None or os.path.realpath(os.path.dirname(source)) != os.path.realpath(
+                self.work_dir):
+            super().dump_config()
+
+    def test(self) -> dict:
+        """Test the checkpoint, which must fit the model."""
+        self._must_match = True
+        return super().test()
+
+    def resume(self, filename: str, *args, **kwargs) -> None:
+        """Go on from a checkpoint, which must fit the model and hold the optimizer's state."""
+        self._must_match = True
+        super().resume(filename, *args, **kwargs)
+
+    def load_checkpoint(self, filename: str, map_location='cpu', strict: bool = False,
+                        **kwargs) -> dict:
+        """Load weights.
+
+        Args:
+            filename (str): File or URL of the checkpoint.
+            map_location (str | Callable): Where its tensors go.
+            strict (bool): Whether every weight must match. When testing and resuming it must.
+            **kwargs: As in mmengine.
+
+        Returns:
+            dict: The checkpoint.
+
+        Raises:
+            UserError: If weights must match and do not, or if none does.
+        """
+        strict = strict or self._must_match
+        try:
+            checkpoint = super().load_checkpoint(filename, map_location, strict, **kwargs)
+        except RuntimeError as error:
+            report = self._compare(CheckpointLoader.load_checkpoint(filename, 'cpu'))
+            if not (report.missing or report.unexpected or report.wrong_shape):
+                raise
+            raise UserError(f'Checkpoint {filename} does not fit the model: {report}; use the '
+                            'config that it was trained with.') from error
+        if not strict and not self._compare(checkpoint).matched:
+            raise UserError(f'Checkpoint {filename} does not fit the model: '
+                            f'{self._compare(checkpoint)}.')
+        if self._resume and self._must_match:
+            absent = {'meta', 'message_hub', 'optimizer'} - set(checkpoint)
+            if absent:
+                raise UserError(f'Checkpoint {filename} cannot be resumed from, it has no '
+                                f'{sorted(absent)[0]!r}; to start from its weights alone use '
+                                f'--cfg-options load_from={filename}.')
+        return checkpoint
+
+    def _compare(self, checkpoint: dict) -> KeyReport:
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        return KeyReport.compare(model.state_dict(), checkpoint)
+
+    def _init_model_weights(self) -> None:
+        for module in self.model.modules():
+            _check_pretrained(module)
+        super()._init_model_weights()
+
+
+def _check_pretrained(module: nn.Module) -> None:
+    """Refuse ``init_cfg=dict(type='Pretrained')`` weights of another architecture.
+
+    mmengine loads what fits and logs the rest, which leaves a part of the network random. Weights
+    that are merely absent are accepted: that is how an attention is added to a trained network.
+    """
+    configs = getattr(module, 'init_cfg', None) or ()
+    for cfg in [configs] if isinstance(configs, dict) else configs:
+        if cfg.get('type') != 'Pretrained':
+            continue
+        path, prefix = cfg['checkpoint'], cfg.get('prefix') or ''
+        checkpoint = CheckpointLoader.load_checkpoint(path, 'cpu')
+        weights = checkpoint.get('state_dict', checkpoint)
+        prefix = prefix if not prefix or prefix.endswith('.') else f'{prefix}.'
+        report = KeyReport.compare(module.state_dict(), {
+            name[len(prefix):]: value for name, value in weights.items()
+            if name.startswith(prefix)})
+        if report.wrong_shape or not report.matched:
+            where = f' (its part {prefix!r})' if prefix else ''
+            raise UserError(f'Pretrained weights {path}{where} do not fit {type(module).__name__}: '
+                            f'{report}; use weights of the same architecture.')
+
+
+def _with_named_files(node):
+    """Copy a data loader's config with checked image loading in every pipeline of it."""
+    if isinstance(node, dict):
+        copy = {key: _with_named_files(value) for key, value in node.items()}
+        kind = copy.get('type')
+        if kind is LoadImageFromFile or str(kind).split('.')[-1] == 'LoadImageFromFile':
+            copy['type'] = LoadImage
+        return copy
+    if isinstance(node, list | tuple) and type(node) in (list, tuple):
+        return type(node)(map(_with_named_files, node))
+    return node
+
+
+def build_runner(config: Config) -> Runner:
+    """Build the runner of a config.
+
+    Args:
+        config (Config): A resolved config with ``work_dir``.
+
+    Returns:
+        Runner: A :class:`CheckedRunner`, or what the config's ``runner_type`` says.
+    """
+    if 'runner_type' in config:
+        return RUNNERS.build(config)
+    return CheckedRunner.from_cfg(config)
+
+
+def use_amp(config: Config) -> None:
+    """Switch a config to automatic mixed precision.
+
+    Args:
+        config (Config): Its ``optim_wrapper`` is changed.
+
+    Raises:
+        UserError: Without a GPU, or if the optimizer wrapper is neither of mmengine's two.
+    """
+    if get_device() == 'cpu':
+        raise UserError('--amp needs a GPU; leave it out to train on the CPU.')
+    kind = config.optim_wrapper.get('type', 'OptimWrapper')
+    if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
+        raise UserError(f'--amp needs optim_wrapper.type to be OptimWrapper, but it is {kind}.')
+    config.optim_wrapper.type = 'AmpOptimWrapper'
+    config.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def use_scaled_lr(config: Config) -> None:
+    """Have the learning rate follow the batch size.
+
+    Args:
+        config (Config): Its ``auto_scale_lr`` is enabled.
+
+    Raises:
+        UserError: If the config does not say which batch its learning rate is meant for.
+    """
+    if 'base_batch_size' not in (config.get('auto_scale_lr') or {}):
+        raise UserError('--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the '
+                        'config: the batch size that its learning rate is meant for.')
+    config.auto_scale_lr.enable = True

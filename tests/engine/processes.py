@@ -1,0 +1,47 @@
+"""Running the command lines for real, without paying for the imports each time."""
+import multiprocessing
+import os
+import runpy
+import subprocess
+import sys
+import traceback
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+# Its children are forked from a process that has imported all and computed nothing.
+_CONTEXT = multiprocessing.get_context('forkserver')
+_CONTEXT.set_forkserver_preload(['eca_mm', 'mmdet.apis', 'mmpretrain.apis'])
+
+
+def run_tool(folder: Path, tool: str, *arguments, **environment) -> subprocess.CompletedProcess:
+    """Run ``tools/<tool>`` with arguments in a process of its own, in a working directory."""
+    out, err = folder / '.stdout', folder / '.stderr'
+    process = _CONTEXT.Process(target=_run, args=(
+        str(ROOT / 'tools' / tool), [str(a) for a in arguments], str(folder), str(out), str(err),
+        environment))
+    process.start()
+    process.join()
+    return subprocess.CompletedProcess(
+        [tool, *arguments], process.exitcode, out.read_text(), err.read_text())
+
+
+def run_script(folder: Path, script: str, *arguments, **environment) -> subprocess.CompletedProcess:
+    """Run a shell script of tools/ in a working directory, as a user would by its path."""
+    return subprocess.run(
+        [str(ROOT / 'tools' / script), *map(str, arguments)], cwd=folder, capture_output=True,
+        text=True, timeout=600,
+        env={**os.environ, 'PYTHON': sys.executable, **environment})
+
+
+def _run(tool, arguments, folder, out, err, environment):
+    os.chdir(folder)
+    os.environ.update(environment)
+    for stream, path in ((sys.stdout, out), (sys.stderr, err)):
+        stream.flush()
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream.fileno())
+    sys.argv = [tool, *arguments]
+    try:
+        runpy.run_path(tool, run_name='__main__')
+    except Exception:
+        traceback.print_exc()
+        sys.exit(1)

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Train on a Slurm cluster.
+# usage: tools/slurm_train.sh PARTITION JOB_NAME CONFIG [options of tools/train.py]
+# Environment: GPUS (all in all, 4), GPUS_PER_NODE (4), CPUS_PER_TASK (5), SRUN_ARGS, PYTHON.
+set -euo pipefail
+TOOLS=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+if [ $# -lt 3 ]; then
+    echo "usage: $0 PARTITION JOB_NAME CONFIG [options of tools/train.py]" >&2
+    exit 2
+fi
+. "$TOOLS/slurm.sh"
+launch train.py "$@"

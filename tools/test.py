@@ -1,0 +1,49 @@
+#!/usr/bin/env python
+"""Evaluate a checkpoint of a classifier or a detector."""
+import os
+
+import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
+from eca_mm.compat import UserError
+from eca_mm.engine.cli import new_parser, run
+from eca_mm.engine.config import load_config, use_work_dir
+from eca_mm.engine.outputs import check_output, draw_predictions, dump_predictions
+from eca_mm.engine.runner import build_runner
+
+
+def main() -> None:
+    """Parse the command line and evaluate."""
+    parser = new_parser(
+        'Evaluate a checkpoint; detectors print the COCO table.',
+        'tools/test.py configs/faster_rcnn/faster-rcnn_eca-r50_fpn_4xb2-1x_coco.py epoch_12.pth '
+        '--out predictions.pkl --show-dir pictures')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--out', metavar='F.pkl',
+                        help="write the predictions, in mmdet's or mmengine's dump format")
+    parser.add_argument('--show-dir', metavar='D', help='draw the predictions into this folder')
+    parser.add_argument('--overwrite', action='store_true',
+                        help='allow --out and --show-dir to replace what is there')
+    args = parser.parse_args()
+    if args.out and not args.out.endswith(('.pkl', '.pickle')):
+        parser.error(f'--out must end in .pkl or .pickle, but got {args.out}')
+
+    config = load_config(args.config, args.cfg_options)
+    config.launcher = args.launcher
+    if config.get('test_cfg') is None:
+        raise UserError(f'Config {args.config} has no test_cfg, so there is nothing to test.')
+    if not os.path.isfile(args.checkpoint) and '://' not in args.checkpoint:
+        raise UserError(f'Checkpoint {args.checkpoint} does not exist; give the path of a .pth '
+                        'file.')
+    for path in filter(None, (args.out, args.show_dir)):
+        check_output(path, args.overwrite)
+    use_work_dir(config, args.config, args.work_dir)
+    config.load_from, config.resume = args.checkpoint, False
+    if args.show_dir:
+        draw_predictions(config, args.show_dir)
+    runner = build_runner(config)
+    if args.out:
+        dump_predictions(runner, args.out)
+    runner.test()
+
+
+if __name__ == '__main__':
+    run(main)

@@ -1,0 +1,42 @@
+#!/usr/bin/env python
+"""Train a classifier or a detector from a config."""
+import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
+from eca_mm.checkpoints.saving import latest_checkpoint
+from eca_mm.compat import UserError
+from eca_mm.engine.cli import new_parser, run
+from eca_mm.engine.config import load_config, use_work_dir
+from eca_mm.engine.runner import build_runner, use_amp, use_scaled_lr
+
+
+def main() -> None:
+    """Parse the command line and train."""
+    parser = new_parser(
+        'Train a classifier or a detector.',
+        'tools/train.py configs/eca_resnet/eca-resnet50-k3557_4xb64_in1k.py --amp')
+    parser.add_argument('--resume', nargs='?', const='auto', metavar='CKPT',
+                        help='go on from a checkpoint; without CKPT from the latest one in the '
+                        'work directory, if there is one')
+    parser.add_argument('--amp', action='store_true', help='automatic mixed precision (GPU)')
+    parser.add_argument('--auto-scale-lr', action='store_true',
+                        help='scale the learning rate by the batch size, relative to the '
+                        "config's auto_scale_lr.base_batch_size")
+    args = parser.parse_args()
+
+    config = load_config(args.config, args.cfg_options)
+    config.launcher = args.launcher
+    use_work_dir(config, args.config, args.work_dir)
+    if args.amp:
+        use_amp(config)
+    if args.auto_scale_lr:
+        use_scaled_lr(config)
+    if args.resume is not None:
+        config.load_from = (latest_checkpoint(config.work_dir) if args.resume == 'auto'
+                            else args.resume)
+        config.resume = config.load_from is not None
+    if config.get('train_cfg') is None:
+        raise UserError(f'Config {args.config} has no train_cfg, so there is nothing to train.')
+    build_runner(config).train()
+
+
+if __name__ == '__main__':
+    run(main)
