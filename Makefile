@@ -1,0 +1,37 @@
+# `make help` lists the targets.
+SHELL := /bin/bash
+VENV ?= .venv
+PYTHON ?=
+export PYTHON
+
+# Absolute, and in quotes wherever it is used: both it and the checkout may lie in a path with spaces.
+override VENV := $(shell realpath -m -- '$(VENV)' 2>/dev/null || echo '$(CURDIR)/$(VENV)')
+RUN := '$(VENV)/bin/python'
+PYTEST_ARGS ?=
+
+.PHONY: help setup demo test test-slow lint mmcv-ops
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || \
+	    sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1: \2/p' Makefile
+	@echo
+	@echo '  VENV=DIR      the virtual environment (default: .venv)'
+	@echo '  PYTHON=EXE    the Python 3.10 to 3.13 to make it with (default: python3)'
+
+setup:  ## make the virtual environment; leaves alone what is up to date
+	@.dev_scripts/setup.sh '$(VENV)'
+
+demo: setup  ## train an ECA Mask R-CNN on drawn shapes and show what it finds (CPU, minutes)
+	@$(RUN) tools/demo_shapes.py
+
+test: setup  ## run the default tests
+	@$(RUN) -m pytest -m 'not slow' $(PYTEST_ARGS)
+
+test-slow: setup  ## run the tests that take long
+	@$(RUN) -m pytest -m slow $(PYTEST_ARGS)
+
+lint: setup  ## check the style, and that every config parses and is in its metafile
+	@.dev_scripts/lint.sh '$(VENV)'
+
+mmcv-ops: setup  ## build mmcv with compiled operators into the environment (20 minutes or more)
+	@.dev_scripts/build_mmcv_ops.sh '$(VENV)'

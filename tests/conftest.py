@@ -1,0 +1,44 @@
+"""What all tests share: thread settings, seeds and the real data sets."""
+import os
+import sys
+from pathlib import Path
+
+# Headless, and no more threads than a two-core machine has; before torch and matplotlib start.
+os.environ.setdefault('MPLBACKEND', 'Agg')
+os.environ.setdefault('OMP_NUM_THREADS', '2')
+
+import pytest
+import torch
+
+# Before any test module, so that those may import mmdet first, as import sorting has it.
+import eca_mm  # noqa: F401
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+# The tools that tests start as processes find the interpreter's other programs (torchrun, say).
+os.environ['PATH'] = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
+
+
+@pytest.fixture(autouse=True)
+def seed_torch():
+    """The same random numbers in every run, whatever ran before."""
+    torch.manual_seed(0)
+
+
+def _data_root(variable: str, default: str, holds: str) -> Path:
+    root = Path(os.environ.get(variable, REPOSITORY / default)).absolute()
+    if not (root / holds).exists():
+        pytest.skip(f'{root} has no {holds}: set {variable} to the folder that has it')
+    return root
+
+
+@pytest.fixture(scope='session')
+def coco_root() -> Path:
+    """The folder of COCO 2017: ``train2017/``, ``val2017/`` and ``annotations/``."""
+    return _data_root('ECA_MM_COCO_ROOT', 'data/coco', 'annotations/instances_val2017.json')
+
+
+@pytest.fixture(scope='session')
+def imagenet_root() -> Path:
+    """A folder of ImageNet images: ``train/<synset>/`` and ``val/<synset>/``."""
+    return _data_root('ECA_MM_IMAGENET_ROOT', 'data/imagenet', 'val')
