@@ -1,0 +1,30 @@
+"""What the OpenMMLab stack needs to run on today's torch; nothing here knows about attention."""
+import functools
+
+from . import versions
+from .errors import UserError
+
+# Before the imports below, which may be the ones that a wrong combination breaks.
+versions.check(versions.installed())
+
+from . import config_scope, imports, ops, safe_load  # noqa: E402
+from .safe_load import load_checkpoint_file  # noqa: E402
+
+__all__ = ['UserError', 'install', 'load_checkpoint_file']
+
+
+@functools.cache
+def install():
+    """Makes the installed stack usable; further calls do nothing.
+
+    Supplies ``mmcv._ext`` where mmcv has no compiled operators, repairs what was imported without
+    them, makes mmengine load checkpoints without running code from them, and registers the config
+    scope ``eca_mm::``. (Importing this package has checked the installed versions.)
+
+    Raises:
+        UserError: If torchvision or compiled mmcv do not work with torch; says what to install.
+    """
+    if ops.install():
+        imports.repair()
+    safe_load.install()
+    config_scope.install()

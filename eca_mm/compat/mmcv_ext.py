@@ -1,0 +1,132 @@
+"""The operators of ``mmcv._ext`` that boxes and masks need, by those of torchvision.
+
+Loaded under the name ``mmcv._ext``. Functions have the names, arguments and results of mmcv's
+compiled extension and run on every device that torchvision's operators support. The others
+exist, because mmcv asks for them when it is imported, and raise NotImplementedError when called.
+"""
+import torch
+import torchvision  # noqa: F401  registers torch.ops.torchvision
+from torch.nn import functional
+
+
+def nms(boxes, scores, iou_threshold, offset):
+    """Greedy non-maximum suppression.
+
+    Args:
+        boxes (Tensor): ``(N, 4)``, ``x1, y1, x2, y2``.
+        scores (Tensor): ``(N,)``.
+        iou_threshold (float): A box goes if its IoU with a better one is greater than this.
+        offset (int): 0, or 1 if a box from pixel x1 to pixel x2 is ``x2 - x1 + 1`` wide.
+
+    Returns:
+        Tensor: ``(M,)`` int64, the kept boxes by falling score; equal scores keep their order.
+    """
+    boxes, scores = _computable(boxes), _computable(scores)
+    if offset:
+        boxes = boxes + boxes.new_tensor([0, 0, offset, offset])
+    # mmcv compares in single precision: an IoU of 0.3 is not greater than a threshold of 0.3.
+    iou_threshold = torch.tensor(iou_threshold, dtype=boxes.dtype).item()
+    return torch.ops.torchvision.nms(boxes, scores.to(boxes.dtype), iou_threshold)
+
+
+def roi_align_forward(input, rois, output, argmax_y, argmax_x, aligned_height, aligned_width,
+                      spatial_scale, sampling_ratio, pool_mode, aligned):
+    """Writes the RoIAlign of ``input`` into ``output``.
+
+    Args:
+        input (Tensor): ``(N, C, H, W)`` feature map.
+        rois (Tensor): ``(K, 5)``, the image's index in the batch and ``x1, y1, x2, y2``.
+        output (Tensor): ``(K, C, aligned_height, aligned_width)``, overwritten.
+        argmax_y, argmax_x (Tensor): Used by max pooling only.
+        aligned_height, aligned_width (int): Bins of an RoI.
+        spatial_scale (float): From the coordinates of ``rois`` to those of ``input``.
+        sampling_ratio (int): Samples of a bin in each direction; 0 adapts them to its size.
+        pool_mode (int): 1, average pooling.
+        aligned (bool): Whether pixel centres lie at half coordinates.
+
+    Raises:
+        NotImplementedError: If ``pool_mode`` is 0, max pooling.
+    """
+    _check_average(pool_mode)
+    output.copy_(torch.ops.torchvision.roi_align(
+        _computable(input), _computable(rois), spatial_scale, aligned_height, aligned_width,
+        sampling_ratio, aligned))
+
+
+def roi_align_backward(grad_output, rois, argmax_y, argmax_x, grad_input, aligned_height,
+                       aligned_width, spatial_scale, sampling_ratio, pool_mode, aligned):
+    """Adds the gradient of :func:`roi_align_forward` to ``grad_input``.
+
+    Args:
+        grad_output (Tensor): ``(K, C, aligned_height, aligned_width)``.
+        grad_input (Tensor): ``(N, C, H, W)``, added to.
+
+    The other arguments are those of the forward function.
+    """
+    _check_average(pool_mode)
+    grad_input += torch.ops.torchvision._roi_align_backward(
+        _computable(grad_output), _computable(rois), spatial_scale, aligned_height, aligned_width,
+        *grad_input.shape, sampling_ratio, aligned)
+
+
+def sigmoid_focal_loss_forward(input, target, weight, output, gamma, alpha):
+    """Writes the focal loss of every logit into ``output`` (RetinaNet takes it on a GPU).
+
+    Args:
+        input (Tensor): ``(N, classes)`` logits.
+        target (Tensor): ``(N,)`` int64, the class, or ``classes`` for background.
+        weight (Tensor): ``(classes,)`` weights of the targets' classes, or empty for none.
+        output (Tensor): ``(N, classes)``, overwritten.
+        gamma (float): Exponent of the modulating factor.
+        alpha (float): Weight of positives; negatives have ``1 - alpha``.
+    """
+    output.copy_(_focal_loss(_computable(input), target, weight, gamma, alpha))
+
+
+def sigmoid_focal_loss_backward(input, target, weight, grad_input, gamma, alpha):
+    """Writes the derivative of every element's focal loss by its logit into ``grad_input``."""
+    with torch.enable_grad():
+        logits = _computable(input).detach().requires_grad_()
+        loss = _focal_loss(logits, target, weight, gamma, alpha).sum()
+    grad_input.copy_(torch.autograd.grad(loss, logits)[0])
+
+
+def _focal_loss(logits, target, weight, gamma, alpha):
+    classes = logits.size(1)
+    # Background is class number `classes`: one column too many, cut off again.
+    positive = functional.one_hot(target, classes + 1)[:, :classes].to(logits.dtype)
+    entropy = functional.binary_cross_entropy_with_logits(logits, positive, reduction='none')
+    probability = logits.sigmoid()
+    missed = positive * (1 - probability) + (1 - positive) * probability
+    loss = (alpha * positive + (1 - alpha) * (1 - positive)) * missed.pow(gamma) * entropy
+    if weight.numel():
+        loss = loss * torch.cat([weight, weight.new_ones(1)])[target][:, None]
+    return loss
+
+
+def _computable(tensor):
+    """Half precision is computed in single: not every device has the operators for it."""
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+
+
+def _check_average(pool_mode):
+    if pool_mode != 1:
+        raise _not_supplied('roi_align with pool_mode="max"')
+
+
+def _not_supplied(name):
+    return NotImplementedError(
+        f'The mmcv operator {name} is not available without compiled mmcv: run `make mmcv-ops`, '
+        'or, with torch installed, `pip install "setuptools<81" wheel ninja` and then '
+        '`MMCV_WITH_OPS=1 pip install --no-build-isolation --no-binary mmcv mmcv==2.1.0`.')
+
+
+def __getattr__(name):
+    if name.startswith('_'):
+        raise AttributeError(f'module {__name__} has no attribute {name}')
+
+    def operator(*args, **kwargs):
+        raise _not_supplied(name)
+
+    operator.__name__ = name
+    return operator

@@ -1,0 +1,55 @@
+"""Puts a stand-in for ``mmcv._ext`` in place where mmcv has no compiled operators."""
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+
+from .errors import UserError
+
+NAME = 'mmcv._ext'
+
+
+def install():
+    """Supplies ``mmcv._ext`` unless a compiled one is installed.
+
+    Returns:
+        bool: Whether the stand-in was put in place by this call.
+
+    Raises:
+        UserError: If torchvision has no working operators, or the compiled ``mmcv._ext`` does not
+            load with this torch.
+    """
+    _check_torchvision()
+    import mmcv
+    import torch
+
+    if importlib.util.find_spec(NAME):
+        try:
+            importlib.import_module(NAME)
+        except (ImportError, OSError) as error:
+            raise UserError(
+                f'The compiled operators of mmcv {mmcv.__version__} do not load with torch '
+                f'{torch.__version__} ({error}): build them again with `make mmcv-ops`, or '
+                'replace them by `pip uninstall mmcv` and `pip install mmcv-lite==2.1.0`.'
+            ) from error
+        return False
+    # A module loaded from a file: mmcv and mmengine look for its spec and its loader.
+    spec = importlib.util.spec_from_file_location(NAME, Path(__file__).with_name('mmcv_ext.py'))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    sys.modules[NAME] = mmcv._ext = module
+    return True
+
+
+def _check_torchvision():
+    """Importing torchvision fails, or leaves its operators out, if built for another torch."""
+    import torch
+    try:
+        importlib.import_module('torchvision')
+        torch.ops.torchvision.nms, torch.ops.torchvision.roi_align  # noqa: B018
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f'The installed torchvision does not work with torch {torch.__version__} ({reason}): '
+            'install the pair that belongs together, for example with '
+            '`pip install -U torch torchvision`.') from error

@@ -1,0 +1,345 @@
+import importlib.util
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import mmcv
+import mmcv.ops
+import numpy as np
+import pytest
+import torch
+from mmcv.utils import ext_loader
+from mmdet.models.losses.focal_loss import py_sigmoid_focal_loss
+
+import eca_mm
+from eca_mm.compat import ops
+
+PACKAGE = Path(eca_mm.__file__).parent
+COMPILED = not sys.modules[ops.NAME].__file__.startswith(str(PACKAGE))
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    """The stand-in, with mmcv's functions on it even where compiled operators are installed."""
+    spec = importlib.util.spec_from_file_location(
+        'stand_in', PACKAGE / 'compat' / 'mmcv_ext.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for name in ('nms', 'roi_align', 'focal_loss'):
+        monkeypatch.setattr(importlib.import_module(f'mmcv.ops.{name}'), 'ext_module', module)
+    return module
+
+
+# ---- NumPy references, written from the definitions ----
+
+def iou(a, b, offset):
+    width = min(a[2], b[2]) - max(a[0], b[0]) + offset
+    height = min(a[3], b[3]) - max(a[1], b[1]) + offset
+    if width <= 0 or height <= 0:
+        return 0.0
+    area = [(box[2] - box[0] + offset) * (box[3] - box[1] + offset) for box in (a, b)]
+    return width * height / (sum(area) - width * height)
+
+
+def reference_nms(boxes, scores, threshold, offset=0, score_threshold=0.0, max_num=-1):
+    order = [i for i in np.argsort(-scores, kind='stable')
+             if score_threshold <= 0 or scores[i] > score_threshold]
+    kept = []
+    for i in order:
+        if all(iou(boxes[i], boxes[j], offset) <= threshold for j in kept):
+            kept.append(i)
+    return kept[:max_num] if max_num > 0 else kept
+
+
+def samples(roi, shape, bins, scale, ratio, aligned):
+    """Yields (bin y, bin x, number of the bin's samples, [(row, column, weight), ...])."""
+    height, width = shape
+    x1, y1, x2, y2 = roi * scale - (0.5 if aligned else 0.0)
+    roi_width, roi_height = x2 - x1, y2 - y1
+    if not aligned:
+        roi_width, roi_height = max(roi_width, 1.0), max(roi_height, 1.0)
+    bin_height, bin_width = roi_height / bins[0], roi_width / bins[1]
+    rows = ratio or int(np.ceil(bin_height))
+    columns = ratio or int(np.ceil(bin_width))
+    for by, bx, iy, ix in itertools.product(range(bins[0]), range(bins[1]), range(rows),
+                                            range(columns)):
+        y = y1 + by * bin_height + (iy + 0.5) * bin_height / rows
+        x = x1 + bx * bin_width + (ix + 0.5) * bin_width / columns
+        taps = []
+        if -1 <= y <= height and -1 <= x <= width:
+            y, x = np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)
+            for row, column in itertools.product((int(y), int(y) + 1), (int(x), int(x) + 1)):
+                weight = (1 - abs(y - row)) * (1 - abs(x - column))
+                if weight:
+                    taps.append((row, column, weight))
+        yield by, bx, rows * columns, taps
+
+
+def reference_roi_align(features, rois, bins, scale, ratio, aligned, grad_output=None):
+    """Returns the pooled RoIs, or the gradient by the features where `grad_output` is given."""
+    pooled = np.zeros((len(rois), features.shape[1], *bins))
+    gradient = np.zeros(features.shape)
+    for k, roi in enumerate(rois):
+        image = int(roi[0])
+        for by, bx, count, taps in samples(roi[1:], features.shape[2:], bins, scale, ratio,
+                                           aligned):
+            for row, column, weight in taps:
+                pooled[k, :, by, bx] += weight / count * features[image, :, row, column]
+                if grad_output is not None:
+                    gradient[image, :, row, column] += weight / count * grad_output[k, :, by, bx]
+    return pooled if grad_output is None else gradient
+
+
+# ---- NMS ----
+
+def crowd(n, seed, dtype=np.float32):
+    """Boxes on whole pixels, many of them overlapping, with distinct scores."""
+    rng = np.random.default_rng(seed)
+    corners = rng.integers(0, 40, (n, 2))
+    boxes = np.concatenate([corners, corners + rng.integers(1, 30, (n, 2))], axis=1)
+    return boxes.astype(dtype), (rng.permutation(n) / n).astype(dtype)
+
+
+@pytest.mark.parametrize('dtype', [np.float32, np.float64])
+@pytest.mark.parametrize('offset', [0, 1])
+@pytest.mark.parametrize('threshold', [0.0, 0.3, 0.5, 0.9])
+def test_nms_keeps_what_the_definition_keeps(stand_in, dtype, offset, threshold):
+    boxes, scores = crowd(120, seed=1, dtype=dtype)
+    dets, kept = mmcv.ops.nms(torch.from_numpy(boxes), torch.from_numpy(scores), threshold,
+                              offset=offset)
+    expected = reference_nms(boxes, scores, threshold, offset)
+    assert kept.tolist() == expected
+    np.testing.assert_array_equal(dets.numpy(), np.c_[boxes, scores][expected])
+
+
+@pytest.mark.parametrize('score_threshold, max_num', [(0.4, -1), (0.0, 7), (0.4, 7), (2.0, 7)])
+def test_nms_filters_scores_and_limits_the_number(stand_in, score_threshold, max_num):
+    boxes, scores = crowd(120, seed=2)
+    _, kept = mmcv.ops.nms(boxes, scores, 0.5, score_threshold=score_threshold, max_num=max_num)
+    assert kept.tolist() == reference_nms(boxes, scores, 0.5, 0, score_threshold, max_num)
+
+
+def test_offset_1_counts_pixels(stand_in):
+    # 2 of 4 pixels shared by corners (IoU 0), but whole columns when the last pixel counts (1/3).
+    boxes = np.array([[0, 0, 1, 1], [1, 0, 2, 1]], dtype=np.float32)
+    scores = np.array([0.9, 0.8], dtype=np.float32)
+    assert mmcv.ops.nms(boxes, scores, 0.3, offset=0)[1].tolist() == [0, 1]
+    assert mmcv.ops.nms(boxes, scores, 0.3, offset=1)[1].tolist() == [0]
+
+
+def test_an_iou_equal_to_the_threshold_is_kept(stand_in):
+    # IoU 3 / 10; in double precision the threshold would be below its own single precision value.
+    boxes = np.array([[0, 0, 10, 1], [0, 0, 3, 1]], dtype=np.float32)
+    scores = np.array([0.9, 0.8], dtype=np.float32)
+    assert mmcv.ops.nms(boxes, scores, 0.3)[1].tolist() == [0, 1]
+
+
+def test_nms_keeps_the_first_of_equal_scores(stand_in):
+    boxes = np.array([[0, 0, 9, 9], [0, 0, 9, 9], [20, 20, 29, 29]], dtype=np.float32)
+    scores = np.full(3, 0.5, dtype=np.float32)
+    assert mmcv.ops.nms(boxes, scores, 0.5)[1].tolist() == [0, 2]
+
+
+@pytest.mark.parametrize('offset', [0, 1])
+def test_nms_of_nothing_is_nothing(stand_in, offset):
+    dets, kept = mmcv.ops.nms(torch.empty(0, 4), torch.empty(0), 0.5, offset=offset)
+    assert dets.shape == (0, 5) and kept.shape == (0,) and kept.dtype == torch.int64
+
+
+def test_nms_takes_half_precision(stand_in):
+    boxes, scores = (torch.from_numpy(a).half() for a in crowd(60, seed=3))
+    kept = stand_in.nms(boxes, scores, iou_threshold=0.5, offset=0)
+    assert kept.tolist() == reference_nms(boxes.numpy().astype(np.float32), scores.numpy(), 0.5)
+
+
+@pytest.mark.parametrize('options', [{}, {'class_agnostic': True}, {'split_thr': 10},
+                                     {'split_thr': 10, 'max_num': 9}, {'max_num': 9}])
+def test_batched_nms(stand_in, options):
+    boxes, scores = crowd(90, seed=4)
+    classes = np.random.default_rng(4).integers(0, 3, 90)
+    dets, kept = mmcv.ops.batched_nms(
+        torch.from_numpy(boxes), torch.from_numpy(scores), torch.from_numpy(classes),
+        dict(type='nms', iou_threshold=0.5, **options))
+    if options.get('class_agnostic'):
+        expected = reference_nms(boxes, scores, 0.5)
+    else:
+        members = [np.flatnonzero(classes == c) for c in range(3)]
+        expected = [m[i] for m in members for i in reference_nms(boxes[m], scores[m], 0.5)]
+        expected.sort(key=lambda i: -scores[i])
+    expected = expected[:options.get('max_num')]
+    assert kept.tolist() == expected
+    np.testing.assert_array_equal(dets.numpy(), np.c_[boxes, scores][expected])
+
+
+# ---- RoIAlign ----
+
+ROIS = np.array([
+    [0, 1.3, 2.1, 17.9, 12.4],
+    [1, 0.0, 0.0, 31.0, 23.0],     # all of the second image
+    [1, 6.2, 5.9, 6.5, 6.3],       # less than a pixel of the feature map
+    [0, 9.0, 9.0, 9.0, 9.0],       # nothing at all
+    [0, -9.0, -5.5, 4.0, 60.0],    # partly outside
+    [1, 90.0, 90.0, 99.0, 99.0],   # outside
+    [0, 3.7, 20.2, 30.8, 23.9],    # ends at the border
+])
+
+
+def features(dtype):
+    return np.random.default_rng(0).normal(size=(2, 3, 12, 16)).astype(dtype)
+
+
+PRECISION = {np.float64: dict(rtol=1e-10, atol=1e-12), np.float32: dict(rtol=2e-4, atol=2e-5)}
+
+
+@pytest.mark.parametrize('dtype', list(PRECISION))
+@pytest.mark.parametrize('ratio', [0, 2])
+@pytest.mark.parametrize('aligned', [False, True])
+@pytest.mark.parametrize('bins', [(7, 7), (2, 3)])
+def test_roi_align_equals_the_definition(stand_in, dtype, ratio, aligned, bins):
+    maps, rois = features(dtype), ROIS.astype(dtype)
+    leaf = torch.from_numpy(maps).requires_grad_()
+    pooled = mmcv.ops.roi_align(leaf, torch.from_numpy(rois), bins, 0.5, ratio, 'avg', aligned)
+    expected = reference_roi_align(maps, rois, bins, 0.5, ratio, aligned)
+    np.testing.assert_allclose(pooled.detach().numpy(), expected, **PRECISION[dtype])
+
+    upstream = np.random.default_rng(1).normal(size=pooled.shape).astype(dtype)
+    pooled.backward(torch.from_numpy(upstream))
+    expected = reference_roi_align(maps, rois, bins, 0.5, ratio, aligned, upstream)
+    np.testing.assert_allclose(leaf.grad.numpy(), expected, **PRECISION[dtype])
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_roi_align_in_half_precision(stand_in, dtype):
+    leaf = torch.from_numpy(features(np.float32)).to(dtype).requires_grad_()
+    rois = torch.from_numpy(ROIS).to(dtype)
+    pooled = mmcv.ops.roi_align(leaf, rois, (7, 7), 0.5, 2, 'avg', True)
+    pooled.sum().backward()
+    assert pooled.dtype == leaf.grad.dtype == dtype
+    arguments = (leaf.detach().double().numpy(), rois.double().numpy(), (7, 7), 0.5, 2, True)
+    tolerance = dict(rtol=3 * torch.finfo(dtype).eps, atol=3 * torch.finfo(dtype).eps)
+    np.testing.assert_allclose(pooled.detach().double().numpy(), reference_roi_align(*arguments),
+                               **tolerance)
+    np.testing.assert_allclose(leaf.grad.double().numpy(), reference_roi_align(
+        *arguments, np.ones(pooled.shape)), **tolerance)
+
+
+def test_roi_align_without_rois(stand_in):
+    leaf = torch.ones(1, 2, 8, 8, requires_grad=True)
+    pooled = mmcv.ops.roi_align(leaf, torch.empty(0, 5), (7, 7), 1.0, 0, 'avg', True)
+    pooled.sum().backward()
+    assert pooled.shape == (0, 2, 7, 7) and not leaf.grad.any()
+
+
+def test_roi_align_of_channels_last_and_gradients_not_contiguous(stand_in):
+    maps = torch.from_numpy(features(np.float64)).contiguous(memory_format=torch.channels_last)
+    leaf = maps.requires_grad_()
+    pooled = mmcv.ops.roi_align(leaf, torch.from_numpy(ROIS), (4, 4), 0.5, 2, 'avg', True)
+    upstream = torch.randn(4, 4, *pooled.shape[:2], dtype=torch.float64).permute(2, 3, 0, 1)
+    pooled.backward(upstream)
+    expected = reference_roi_align(features(np.float64), ROIS, (4, 4), 0.5, 2, True,
+                                   upstream.numpy())
+    np.testing.assert_allclose(leaf.grad.numpy(), expected, **PRECISION[np.float64])
+
+
+def test_max_pooling_is_refused(stand_in):
+    with pytest.raises(NotImplementedError, match='roi_align with pool_mode="max".*make mmcv-ops'):
+        mmcv.ops.roi_align(torch.ones(1, 1, 4, 4), torch.zeros(1, 5), 2, 1.0, 2, 'max', True)
+
+
+# ---- focal loss ----
+
+@pytest.mark.parametrize('gamma, alpha', [(2.0, 0.25), (1.5, 0.6)])
+def test_focal_loss_equals_mmdets_own_formula(stand_in, gamma, alpha):
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(20, 5, generator=generator, dtype=torch.float64) * 4
+    target = torch.randint(0, 6, (20,), generator=generator)  # 5 is background
+    fast, plain = logits.clone().requires_grad_(), logits.clone().requires_grad_()
+    loss = mmcv.ops.sigmoid_focal_loss(fast, target, gamma, alpha, None, 'sum')
+    one_hot = torch.nn.functional.one_hot(target, 6)[:, :5]
+    expected = py_sigmoid_focal_loss(plain, one_hot, gamma=gamma, alpha=alpha, reduction='sum')
+    torch.testing.assert_close(loss, expected)
+    (3 * loss).backward()
+    (3 * expected).backward()
+    torch.testing.assert_close(fast.grad, plain.grad)
+
+
+def test_focal_loss_weighs_the_targets_class(stand_in):
+    logits = torch.randn(6, 2, dtype=torch.float64)
+    target = torch.tensor([0, 1, 2, 0, 1, 2])
+    weight = torch.tensor([2.0, 3.0], dtype=torch.float64)
+
+    def loss(weight):
+        return mmcv.ops.sigmoid_focal_loss(logits, target, 2.0, 0.25, weight, 'none')
+
+    factor = torch.tensor([2.0, 3, 1, 2, 3, 1], dtype=torch.float64)
+    torch.testing.assert_close(loss(weight), loss(None) * factor[:, None])
+
+
+# ---- the module ----
+
+def test_mmcv_believes_that_it_has_operators():
+    assert ext_loader.check_ops_exist()
+    assert sys.modules['mmcv._ext'] is mmcv._ext
+    assert importlib.util.find_spec('mmcv._ext').loader is not None
+
+
+def test_other_operators_exist_and_name_what_to_install(stand_in):
+    assert not hasattr(stand_in, '__wrapped__')
+    with pytest.raises(NotImplementedError) as error:
+        stand_in.deform_conv_forward(1, kernel=3)
+    for part in ('deform_conv_forward', 'make mmcv-ops', 'setuptools<81', 'mmcv==2.1.0'):
+        assert part in str(error.value)
+
+
+@pytest.mark.skipif(COMPILED, reason='mmcv has compiled operators here')
+def test_a_layer_of_mmcv_without_its_operator_says_so():
+    layer = mmcv.ops.DeformConv2d(1, 1, 3)
+    with pytest.raises(NotImplementedError, match='deform_conv_forward'):
+        layer(torch.ones(1, 1, 8, 8), torch.zeros(1, 18, 6, 6))
+
+
+@pytest.mark.skipif(not COMPILED, reason='mmcv has no compiled operators here')
+def test_the_stand_in_equals_compiled_mmcv(stand_in):
+    compiled = sys.modules[ops.NAME]
+    boxes, scores = (torch.from_numpy(a) for a in crowd(200, seed=5))
+    for offset, threshold in itertools.product((0, 1), (0.3, 0.5)):
+        torch.testing.assert_close(stand_in.nms(boxes, scores, threshold, offset),
+                                   compiled.nms(boxes, scores, threshold, offset))
+    maps, rois = (torch.from_numpy(a) for a in (features(np.float32), ROIS.astype(np.float32)))
+    # Compiled mmcv refuses some of the degenerate RoIs on the CPU.
+    rois = rois[[0, 1, 2, 4, 6]]
+    for ratio, aligned in itertools.product((0, 2), (False, True)):
+        options = dict(aligned_height=7, aligned_width=7, spatial_scale=0.5,
+                       sampling_ratio=ratio, pool_mode=1, aligned=aligned)
+        results = []
+        for module in (stand_in, compiled):
+            none, output, gradient = maps.new_zeros(0), maps.new_zeros(5, 3, 7, 7), maps * 0
+            module.roi_align_forward(maps, rois, output, none, none, **options)
+            module.roi_align_backward(output, rois, none, none, gradient, **options)
+            results.append((output, gradient))
+        torch.testing.assert_close(*results)
+
+
+def run_with_extension(folder, source, code):
+    """Runs `code` in a process whose mmcv has the module `_ext` with this source."""
+    (folder / '_ext.py').write_text(source)
+    code = f'import mmcv; mmcv.__path__.insert(0, {str(folder)!r})\n{code}'
+    path = os.pathsep.join([str(PACKAGE.parent), os.environ.get('PYTHONPATH', '')])
+    return subprocess.run([sys.executable, '-c', code], check=False, text=True, capture_output=True,
+                          env={**os.environ, 'PYTHONPATH': path})
+
+
+def test_installed_operators_are_not_replaced(tmp_path):
+    source = 'def __getattr__(name):\n    return len\n'
+    run = run_with_extension(tmp_path, source, 'import eca_mm, mmcv._ext; print(mmcv._ext.nms)')
+    assert run.stdout.strip().splitlines()[-1:] == ['<built-in function len>'], run.stderr
+
+
+def test_operators_built_for_another_torch(tmp_path):
+    source = 'raise ImportError("undefined symbol: _ZN2at4_ops5zeros")'
+    run = run_with_extension(tmp_path, source, 'import eca_mm')
+    last = run.stderr.strip().splitlines()[-1]
+    assert 'UserError: The compiled operators of mmcv' in last and 'make mmcv-ops' in last
+    assert 'undefined symbol' in last
