@@ -75,8 +75,8 @@ def _check_target(out: Path, overwrite: bool) -> None:
     if foreign:
         raise UserError(f'{out} holds other files, such as {min(foreign)}; name another folder.')
     if files and not overwrite:
-        raise UserError(f'{out} holds a data set of shapes already; give --overwrite to replace it, '
-                        'or name another folder.')
+        raise UserError(f'{out} holds a data set of shapes already; give --overwrite to replace '
+                        'it, or name another folder.')
 
 
 def _write_split(root: Path, split: str, count: int, size: int, seed: int) -> None:
