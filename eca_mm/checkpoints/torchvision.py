@@ -30,8 +30,8 @@ def from_torchvision(checkpoint: Mapping) -> dict[str, Tensor]:
                for name, value in checkpoint.get('state_dict', checkpoint).items()}
     names = _names(weights)
     if not names:
-        raise UserError('The checkpoint is no ResNet or MobileNetV2 in the naming of torchvision or '
-                        f'mmpretrain; its weights start with {", ".join(list(weights)[:3])}.')
+        raise UserError('The checkpoint is no ResNet or MobileNetV2 in the naming of torchvision '
+                        f'or mmpretrain; its weights start with {", ".join(list(weights)[:3])}.')
     converted = {names.get(name, name): value for name, value in weights.items()}
     _check({name.removeprefix('backbone.'): value for name, value in converted.items()
             if not name.startswith('head.fc.')})
@@ -51,13 +51,13 @@ def _names(weights: Mapping) -> dict[str, str]:
 
 def _check(weights: dict) -> None:
     """Compare with the plain network that the weights seem to be of."""
-    if 'conv2.bn.weight' in weights:
+    if 'layer1.0.conv1.weight' in weights:
+        report = KeyReport.compare(AttentionResNet(_depth(weights)).state_dict(), weights)
+        fits = not (report.missing or report.unexpected or report.wrong_shape)
+    else:
         # Names only: the width is free.
         report = KeyReport.compare(AttentionMobileNetV2().state_dict(), weights)
         fits = not (report.missing or report.unexpected)
-    else:
-        report = KeyReport.compare(AttentionResNet(_depth(weights)).state_dict(), weights)
-        fits = not (report.missing or report.unexpected or report.wrong_shape)
     if not fits:
         raise UserError(f'The checkpoint is not that of a plain ResNet or MobileNetV2: {report}.')
 
