@@ -1,0 +1,72 @@
+"""The built package, and environments outside the repository to install it in."""
+import shutil
+import subprocess
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+# Everything that a build reads; not the virtual environment or other big folders of a checkout.
+PARTS = ('eca_mm', 'configs', 'tools', 'requirements', 'tests', 'docs', 'LICENSE', 'MANIFEST.in',
+         'README.md', 'CITATION.cff', 'CONTRIBUTING.md', 'Makefile', 'model-index.yml',
+         'pyproject.toml', 'requirements.txt', 'ruff.toml', 'setup.cfg')
+
+
+class Environment:
+    """A virtual environment with the packages of the running one, but nothing of the checkout."""
+
+    def __init__(self, root: Path):
+        venv.create(root, symlinks=True)
+        self.python = root / 'bin' / 'python'
+        self.site_packages, = root.glob('lib/python*/site-packages')
+        # Python reads no .pth files in a folder that a .pth file names, so the link to the
+        # checkout, the editable install, is left behind.
+        (self.site_packages / 'packages.pth').write_text(sysconfig.get_path('purelib') + '\n')
+
+    def run(self, cwd: Path, *arguments) -> str:
+        """Runs the environment's Python, which has to succeed, and returns all that it printed."""
+        done = subprocess.run([self.python, *map(str, arguments)], cwd=cwd, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert done.returncode == 0, done.stdout[-4000:]
+        return done.stdout
+
+    def install(self, *arguments) -> None:
+        """Installs a distribution with pip, without asking for its dependencies."""
+        self.run(self.site_packages, '-m', 'pip', 'install', '--no-deps', '--no-index',
+                 '--no-build-isolation', '--ignore-installed', *arguments)
+
+
+@pytest.fixture(scope='session')
+def source(tmp_path_factory) -> Path:
+    """A copy of the project, so that building leaves nothing in the checkout."""
+    copy = tmp_path_factory.mktemp('with a space') / 'source'
+    copy.mkdir()
+    for part in PARTS:
+        path = REPOSITORY / part
+        if path.is_dir():
+            shutil.copytree(path, copy / part, symlinks=True,
+                            ignore=shutil.ignore_patterns('__pycache__'))
+        else:
+            shutil.copy(path, copy / part)
+    return copy
+
+
+@pytest.fixture(scope='session')
+def wheel(source, tmp_path_factory) -> Path:
+    """The wheel, as ``pip wheel .`` builds it."""
+    out = tmp_path_factory.mktemp('wheel')
+    Environment(out / 'env').run(out, '-m', 'pip', 'wheel', '--no-deps', '--no-index',
+                                 '--no-build-isolation', '-w', out, source)
+    path, = out.glob('*.whl')
+    return path
+
+
+@pytest.fixture(scope='session')
+def installed(wheel, tmp_path_factory) -> Environment:
+    """An environment with the wheel installed, the way a project downstream has it."""
+    environment = Environment(tmp_path_factory.mktemp('downstream') / 'env')
+    environment.install(wheel)
+    return environment
