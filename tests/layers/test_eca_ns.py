@@ -1,6 +1,7 @@
 """ECANSLayer against Eq. (7)."""
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from eca_mm.layers import ECALayer, ECANSLayer, eca_kernel_size
 
@@ -16,6 +17,18 @@ def eca_ns_numpy(x, state):
             if 0 <= neighbour < y.shape[1]:
                 omega[:, i] += weight[j, i] * y[:, neighbour]
     return x * sigmoid(omega)[:, :, None, None]
+
+
+class LargestTensor(TorchDispatchMode):
+    """Remembers the number of elements of the largest tensor that any operation returns."""
+
+    numel = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        if isinstance(out, torch.Tensor):
+            self.numel = max(self.numel, out.numel())
+        return out
 
 
 class TestECANSLayer(ChannelAttentionContract):
@@ -36,6 +49,12 @@ class TestECANSLayer(ChannelAttentionContract):
         layer, eca = self.build(), ECALayer(16, 5)
         layer.weight.data = eca.conv.weight.data.flatten()[:, None].expand(5, 16)
         torch.testing.assert_close(layer(self.input()), eca(self.input()), rtol=1e-6, atol=1e-6)
+
+    def test_no_unfold(self):
+        """Neighbours are views: nothing is larger than the means with their padding."""
+        with torch.no_grad(), LargestTensor() as largest:
+            ECANSLayer(64, 9).excite(torch.randn(16, 64))
+        assert largest.numel == 16 * (64 + 8)
 
     @pytest.mark.parametrize('k', [0, 2, -3, 3.0, 'auto', None, True])
     def test_bad_kernel_size(self, k):
