@@ -47,9 +47,11 @@ class ECANSLayer(ChannelAttention):
         """
         # Shifted views instead of an unfold: nothing larger than (N, C) is ever stored.
         padded = F.pad(y, [self.kernel_size // 2] * 2)
-        omega = padded[:, :self.in_channels] * self.weight[0]
+        # Autocast leaves products of mixed types alone, and the gate would be float32.
+        weight = self.weight.to(y.dtype)
+        omega = padded[:, :self.in_channels] * weight[0]
         for j in range(1, self.kernel_size):
-            omega = torch.addcmul(omega, padded[:, j:j + self.in_channels], self.weight[j])
+            omega = torch.addcmul(omega, padded[:, j:j + self.in_channels], weight[j])
         return omega.sigmoid()
 
     def extra_repr(self) -> str:

@@ -38,7 +38,8 @@ class SEVar2Layer(ChannelAttention):
 
     def excite(self, y: Tensor) -> Tensor:
         """Compute the channel weights (N, C) from the channel means (N, C)."""
-        return (y * self.weight).sigmoid()
+        # Autocast leaves products of mixed types alone, and the gate would be float32.
+        return (y * self.weight.to(y.dtype)).sigmoid()
 
 
 @MODELS.register_module()
