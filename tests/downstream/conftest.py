@@ -10,9 +10,10 @@ import pytest
 from tests.conftest import REPOSITORY
 
 # Everything that a build reads; not the virtual environment or other big folders of a checkout.
-PARTS = ('eca_mm', 'configs', 'tools', 'requirements', 'tests', 'docs', 'LICENSE', 'MANIFEST.in',
-         'README.md', 'CITATION.cff', 'CONTRIBUTING.md', 'Makefile', 'model-index.yml',
-         'pyproject.toml', 'requirements.txt', 'ruff.toml', 'setup.cfg')
+PARTS = (
+    '.dev_scripts', 'configs', 'docs', 'eca_mm', 'requirements', 'tests', 'tools',
+    'CITATION.cff', 'CONTRIBUTING.md', 'LICENSE', 'MANIFEST.in', 'Makefile', 'README.md',
+    'model-index.yml', 'pyproject.toml', 'requirements.txt', 'ruff.toml', 'setup.cfg')
 
 
 class Environment:
