@@ -114,7 +114,7 @@ def test_nms_keeps_what_the_definition_keeps(stand_in, dtype, offset, threshold)
     np.testing.assert_array_equal(dets.numpy(), np.c_[boxes, scores][expected])
 
 
-@pytest.mark.parametrize('score_threshold, max_num', [(0.4, -1), (0.0, 7), (0.4, 7), (2.0, 7)])
+@pytest.mark.parametrize('score_threshold, max_num', [(0.402, -1), (0.0, 7), (0.402, 7), (2.0, 7)])
 def test_nms_filters_scores_and_limits_the_number(stand_in, score_threshold, max_num):
     boxes, scores = crowd(120, seed=2)
     _, kept = mmcv.ops.nms(boxes, scores, 0.5, score_threshold=score_threshold, max_num=max_num)
