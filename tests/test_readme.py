@@ -1,7 +1,9 @@
 """What the documents say can be done: every command and snippet in them is tried or checked."""
 import re
 import runpy
+import tempfile
 from functools import cache
+from pathlib import Path
 
 import pytest
 import yaml
@@ -36,7 +38,8 @@ def commands(start: str) -> list[str]:
 
 @cache
 def options(tool: str) -> str:
-    return run_tool(REPOSITORY, tool, '--help').stdout
+    with tempfile.TemporaryDirectory() as folder:
+        return run_tool(Path(folder), tool, '--help').stdout
 
 
 @pytest.mark.parametrize('text', blocks('python'))
