@@ -12,13 +12,12 @@ with_heartbeat() {
     shift
     (
         trap 'kill $!; exit' TERM
-        while sleep 15 & wait $!; do
+        while sleep 15 & wait $! && kill -0 $$; do
             echo "    ... $what, $((SECONDS - start)) s"
         done
-    ) &
+    ) 2>/dev/null &
     beat=$!
     "$@" || status=$?
-    kill "$beat" 2>/dev/null
-    wait "$beat" 2>/dev/null
+    kill "$beat" && wait "$beat" || true
     return "$status"
 }
