@@ -136,7 +136,7 @@ def _candidates(size: int, rng: random.Random) -> Iterator[tuple[int, list[float
     """Labels and polygons (x, y, x, y ...) inside the image; the first always finds room."""
     for _ in range(rng.randint(1, 4)):
         label = rng.randrange(len(CLASSES))
-        radius = size * rng.uniform(0.08, 0.22)
+        radius = size * rng.uniform(0.1, 0.24)
         x, y = (rng.uniform(radius + 1, size - radius - 1) for _ in range(2))
         turn, corners = rng.uniform(0, 2 * math.pi), _CORNERS[label]
         angles = [turn + 2 * math.pi * i / corners for i in range(corners)]
