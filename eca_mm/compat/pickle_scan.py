@@ -136,7 +136,8 @@ def _take(stack, opcode):
 def _result(name, arg, taken):
     """Checks one instruction and returns what later checks need to know of its result."""
     if name in ('GLOBAL', 'INST'):
-        named = _allowed(*arg.split(' ')) if arg.count(' ') == 1 else _refuse(arg)
+        module, _, attribute = arg.partition(' ')
+        named = _allowed(module, attribute)
         return named if name == 'GLOBAL' else None
     if name == 'STACK_GLOBAL':
         module, attribute = taken
@@ -164,6 +165,9 @@ def _result(name, arg, taken):
 
 def _allowed(module, attribute):
     name = '.'.join(_python3_name(module, attribute))
+    if not all(part.isidentifier() for part in name.split('.')):
+        # A text that begins like a pickle.
+        raise ValueError(f'{name!r} cannot name anything')
     return _Global(name) if name in ALLOWED_NAMES else _refuse(name)
 
 

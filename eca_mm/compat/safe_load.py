@@ -2,6 +2,7 @@
 import io
 import os
 import pickle
+import re
 import tarfile
 import urllib.parse
 import zipfile
@@ -152,7 +153,8 @@ def _sentence(path, error):
         return (f'{path} was refused because its pickle asks for {found}, which a checkpoint has '
                 'no need of and which can run code: use a file from a source that you trust, with '
                 'its weights saved as a plain state_dict.')
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    # The first sentence only: torch goes on to recommend loading without restriction.
+    reason = re.split(r'\.\s|\n', str(error).strip() or type(error).__name__)[0]
     return (f'{path} is truncated or is not a checkpoint ({reason}): '
             'copy, download or write it again.')
 

@@ -1,20 +1,21 @@
 from mmengine.config import Config
 from mmengine.config import utils as config_utils
+from mmengine.hub import get_config
 
 
-def test_the_scope_leads_into_the_package(tmp_path):
-    # Through mmengine's own lookup, up to the package's folder of configs.
+def test_a_config_inherits_through_the_scope(tmp_path):
     config = tmp_path / 'config.py'
-    config.write_text("_base_ = ['eca_mm::no_such_family/no_such_config.py']")
-    try:
-        Config.fromfile(config)
-    except FileNotFoundError as error:
-        assert str(error).replace('\\', '/').split('"')[1].endswith(
-            'eca_mm/.mim/configs/no_such_family/no_such_config.py')
-    else:
-        raise AssertionError('a config that does not exist was read')
+    config.write_text("_base_ = ['eca_mm::eca_resnet/eca-resnet50-k3557_4xb64_in1k.py']\n"
+                      'model = dict(head=dict(num_classes=7))\n')
+    inherited = Config.fromfile(config)
+    assert inherited.model.backbone.type == 'ECAResNet'
+    assert inherited.model.head.num_classes == 7
+
+
+def test_the_hub_finds_configs_by_their_scope():
+    config = get_config('eca_mm::faster_rcnn/faster-rcnn_eca-r50_fpn_4xb2-1x_coco.py')
+    assert config.model.type.endswith('FasterRCNN')
 
 
 def test_other_scopes_stay():
     assert config_utils.MODULE2PACKAGE['mmdet'] == 'mmdet'
-    assert config_utils.MODULE2PACKAGE['eca_mm'] == 'eca_mm'

@@ -300,6 +300,7 @@ def truncated():
     (legacy(dumped({}))[:40], 'is truncated or is not a checkpoint'),
     (b'<html><body>404</body></html>', 'is truncated or is not a checkpoint'),
     (b'\x89PNG\r\n\x1a\n' + bytes(100), 'is truncated or is not a checkpoint'),
+    (b'config = dict(a=1)\nmodel = 2\n', 'is truncated or is not a checkpoint'),
     (zipped(dumped([1, 2])), 'holds a list'),
     (zipped(b'\x80\x02]'), 'is truncated or is not a checkpoint'),
     (zipped(dumped({}), 'archive/other'), 'is truncated or is not a checkpoint'),
@@ -309,7 +310,10 @@ def test_what_is_no_checkpoint(content, said, loader, tmp_path):
     path.write_bytes(content)
     with pytest.raises(UserError, match=said) as error:
         loader(path)
-    assert str(path) in str(error.value) and '\n' not in str(error.value)
+    sentence = str(error.value)
+    assert str(path) in sentence and '\n' not in sentence
+    # torch's own text recommends to load the file without restriction.
+    assert 'weights_only' not in sentence
 
 
 def test_torchscript_is_not_run(loader, tmp_path):
