@@ -53,9 +53,9 @@ train_cfg = dict(by_epoch=True, max_epochs=10, val_interval=1)
 val_cfg = dict()
 test_cfg = dict()
 optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.02, momentum=0.9, weight_decay=4e-5),
+    optimizer=dict(type='AdamW', lr=5e-4, weight_decay=1e-4),
     # The new classifier has to go far, what is pretrained does not.
-    paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=10))))
+    paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=4))))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=25),
     dict(type='CosineAnnealingLR', by_epoch=True, T_max=10, convert_to_iter_based=True),

@@ -90,6 +90,20 @@ def test_networks_with_attention_lack_only_the_attention(backbone, options, sour
     assert missing and all('.eca.' in name for name in missing)
 
 
+def test_gates_of_one_half_leave_a_pretrained_network_as_it_is():
+    plain = randomised(MODELS.build(dict(type='AttentionMobileNetV2'))).double()
+    attended = MODELS.build(dict(type='ECAMobileNetV2')).double()
+    attended.load_state_dict(plain.state_dict(), strict=False)
+    for name, value in attended.named_parameters():
+        if '.eca.' in name:
+            nn.init.zeros_(value)
+    images = torch.randn(4, 3, 64, 64, dtype=torch.float64)
+    # What the configs that start from plain weights rely on: in training BN undoes the factor.
+    outputs = [model.train()(images)[-1] for model in (plain, attended)]
+    torch.testing.assert_close(outputs[1], outputs[0], rtol=1e-2, atol=1e-2)
+    assert outputs[0].std() > 0.1
+
+
 @pytest.mark.parametrize(('change', 'message'), [
     (lambda w: w.pop('layer2.1.bn2.bias'), r'1 are missing in it \(layer2\.1\.bn2\.bias\)'),
     (lambda w: w.update({'layer2.1.se.weight': torch.ones(1)}), r'1 belong to no layer'),
