@@ -2,7 +2,22 @@
 import re
 from dataclasses import dataclass
 
+from rich.table import Table
 from torch import Tensor
+
+from ..compat import UserError
+
+
+class MisfitError(UserError):
+    """Weights that do not fit the model they seem to be of.
+
+    Attributes:
+        report (KeyReport): What fits and what does not.
+    """
+
+    def __init__(self, message: str, report: 'KeyReport') -> None:
+        super().__init__(message)
+        self.report = report
 
 
 @dataclass(frozen=True)
@@ -13,7 +28,8 @@ class KeyReport:
         matched (list[str]): Names in both, with the same shape.
         missing (list[str]): Names that only the model has.
         unexpected (list[str]): Names that only the checkpoint has.
-        wrong_shape (list[str]): Names in both with different shapes, each with the two shapes.
+        wrong_shape (list[str]): Names in both with different shapes, or with integers where
+            fractions belong, each with the two.
     """
 
     matched: list
@@ -39,14 +55,18 @@ class KeyReport:
                  for name, value in checkpoint.get('state_dict', checkpoint).items()
                  if isinstance(value, Tensor)}
         both = [name for name in model if name in saved]
-        differing = [name for name in both if model[name].shape != saved[name].shape]
+        differing = {name: _difference(saved[name], model[name]) for name in both}
         return cls(
-            matched=[name for name in both if name not in set(differing)],
+            matched=[name for name in both if not differing[name]],
             missing=[name for name in model
                      if name not in saved and not name.endswith('num_batches_tracked')],
             unexpected=[name for name in saved if name not in model],
-            wrong_shape=[f'{name} {_shape(saved[name])}, not {_shape(model[name])}'
-                         for name in differing])
+            wrong_shape=[f'{name} {what}' for name, what in differing.items() if what])
+
+    @property
+    def fits(self) -> bool:
+        """Whether the weights are exactly those of the model."""
+        return not (self.missing or self.unexpected or self.wrong_shape)
 
     def __str__(self) -> str:
         """The counts, with the first three names of each kind of misfit."""
@@ -58,6 +78,31 @@ class KeyReport:
                 names = ', '.join(count[:3]) + (', ...' if len(count) > 3 else '')
                 parts.append(f'{len(count)} {what} ({names})')
         return ', '.join(parts)
+
+    def table(self, limit: int = 20) -> Table:
+        """The comparison as a table.
+
+        Args:
+            limit (int): Number of names to list of each kind of misfit.
+
+        Returns:
+            Table: One row per kind, for rich's console.
+        """
+        table = Table('weights', 'number', 'names', title='checkpoint against model')
+        table.add_row('matched', str(len(self.matched)), '')
+        for kind, names in (('missing', self.missing), ('unexpected', self.unexpected),
+                            ('wrong shape', self.wrong_shape)):
+            more = [f'... {len(names) - limit} more'] if len(names) > limit else []
+            table.add_row(kind, str(len(names)), '\n'.join(names[:limit] + more))
+        return table
+
+
+def _difference(saved: Tensor, wanted: Tensor) -> str:
+    if saved.shape != wanted.shape:
+        return f'{_shape(saved)}, not {_shape(wanted)}'
+    if wanted.is_floating_point() and not saved.is_floating_point():
+        return f'{saved.dtype}, not {wanted.dtype}'
+    return ''
 
 
 def _shape(tensor: Tensor) -> str:

@@ -1,8 +1,10 @@
 """What the tools' command lines share: arguments, exit codes, errors in one sentence."""
 import argparse
+import logging
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable
 
 from mmengine.config import DictAction
@@ -53,20 +55,32 @@ def run(main: Callable[[], None]) -> None:
     Args:
         main (Callable): The tool; argparse ends it with 2 by itself.
     """
+    code = 0
     try:
         main()
     except KeyboardInterrupt:
         print('Interrupted.', file=sys.stderr)
-        sys.exit(130)
+        code = 130
     except Exception as error:
         sentence = explain(error)
         _let_the_culprit_speak(sentence is not None)
-        if sentence is None:
-            raise
-        print(sentence, file=sys.stderr, flush=True)
-        sys.exit(1)
-    if distributed.is_initialized():
-        distributed.destroy_process_group()
+        print(sentence or traceback.format_exc(), file=sys.stderr)
+        code = 1
+    _leave(code)
+
+
+def _leave(code: int) -> None:
+    if _in_company():
+        # Gloo's threads now and then abort the interpreter's own way out ("terminate called").
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def _in_company() -> bool:
+    return 'WORLD_SIZE' in os.environ or distributed.is_initialized()
 
 
 def _let_the_culprit_speak(explained: bool) -> None:
@@ -75,5 +89,5 @@ def _let_the_culprit_speak(explained: bool) -> None:
     All processes meet the same missing file, and those that wait for a dead one fail in their
     turn; only the first of them has something to say.
     """
-    if 'WORLD_SIZE' in os.environ or distributed.is_initialized():
-        time.sleep((2 if environment_rank() else 0) if explained else 5)
+    if _in_company():
+        time.sleep((5 if environment_rank() else 0) if explained else 10)

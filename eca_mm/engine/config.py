@@ -69,7 +69,7 @@ def check_keys(config: Config) -> None:
         for key in sorted(set(keys) - allowed):
             # Plain variables of a config are keys too; only a near miss is a mistake.
             near = difflib.get_close_matches(key, allowed, 1, cutoff=0.85)
-            if near:
+            if near and not key.startswith(f'{near[0]}_'):
                 raise UserError(f'The config has an unknown {where} {key!r}: if {near[0]!r} is '
                                 'meant, correct it; a variable of your own needs another name.')
     if 'model' not in config:

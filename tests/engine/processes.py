@@ -7,6 +7,8 @@ import sys
 import traceback
 from pathlib import Path
 
+import torch
+
 ROOT = Path(__file__).resolve().parents[2]
 # Its children are forked from a process that has imported all and computed nothing.
 _CONTEXT = multiprocessing.get_context('forkserver')
@@ -39,6 +41,8 @@ def _run(tool, arguments, folder, out, err, environment):
     for stream, path in ((sys.stdout, out), (sys.stderr, err)):
         stream.flush()
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream.fileno())
+    # Several threads would only wait for each other in such small networks.
+    torch.set_num_threads(1)
     sys.argv = [tool, *arguments]
     try:
         runpy.run_path(tool, run_name='__main__')

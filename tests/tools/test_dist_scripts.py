@@ -1,0 +1,92 @@
+import os
+import pickle
+import shutil
+import subprocess
+
+import pytest
+import torch
+
+from tests.engine.processes import ROOT, run_script
+
+SRUN = """#!/usr/bin/env bash
+for option; do case $option in --*) echo "$option" >> "$SRUN_LOG"; shift;; *) break;; esac; done
+export SLURM_NTASKS=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=29473
+SLURM_PROCID=1 SLURM_LOCALID=1 "$@" > /dev/null &
+SLURM_PROCID=0 SLURM_LOCALID=0 "$@"
+wait $!
+"""
+
+
+def test_two_processes_test_like_one(trained):
+    # By the script's path, from another folder and with a space in every path.
+    place = shutil.copytree(trained, trained.parent / 'a place')
+    shutil.copy(place / 'det.py', place / 'my det.py')
+    result = run_script(place, 'dist_test.sh', 'my det.py', 'work_dirs/det/epoch_1.pth', 2,
+                        '--out', 'my predictions.pkl', '--work-dir', 'my runs')
+    assert result.returncode == 0, result.stderr
+    assert 'coco/bbox_mAP:' in result.stdout
+    predictions = pickle.loads((place / 'my predictions.pkl').read_bytes())
+    assert [prediction['img_id'] for prediction in predictions] == [1, 2, 3, 4]
+
+
+def test_an_invalid_loss_in_one_process_stops_both(trained):
+    result = run_script(
+        trained, 'dist_train.sh', 'cls.py', 2, '--work-dir', 'runs', '--cfg-options',
+        'optim_wrapper.optimizer.lr=1e30', 'train_dataloader.batch_size=2')
+    assert result.returncode == 1
+    sentences = [line for line in result.stderr.splitlines() if 'loss became invalid' in line]
+    assert len(sentences) == 1
+    # The images of both processes are in it: the second four of the twelve.
+    assert all(f'/green/{index}.png' in sentences[0] for index in range(4))
+    assert 'Traceback' not in result.stderr
+    assert not list((trained / 'runs').glob('*.pth'))
+
+
+def test_a_mistake_is_told_once(folder):
+    result = run_script(folder, 'dist_train.sh', 'absent.py', 2)
+    assert result.returncode == 1
+    assert result.stderr.count('absent.py does not exist') == 1
+    assert 'Traceback' not in result.stderr
+
+
+@pytest.mark.parametrize(('script', 'arguments'), [
+    ('dist_train.sh', ('cls.py', )),
+    ('dist_train.sh', ('cls.py', 'two')),
+    ('dist_train.sh', ('cls.py', 0)),
+    ('dist_test.sh', ('cls.py', 2)),
+    ('slurm_train.sh', ('partition', 'job')),
+    ('slurm_test.sh', ('partition', 'job', 'cls.py')),
+])
+def test_misuse(folder, script, arguments):
+    result = run_script(folder, script, *arguments)
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+def test_more_gpus_than_there_are(folder):
+    result = run_script(folder, 'dist_train.sh', 'cls.py', torch.cuda.device_count() + 1)
+    assert result.returncode == 2
+    assert 'GPUs are asked for' in result.stderr
+
+
+def test_slurm_jobs(trained):
+    """With a stand-in for srun that starts two tasks on this machine."""
+    srun = trained / 'bin' / 'srun'
+    srun.parent.mkdir()
+    srun.write_text(SRUN)
+    srun.chmod(0o755)
+    environment = {'PATH': f'{srun.parent}{os.pathsep}{os.environ["PATH"]}', 'GPUS': '2',
+                   'SRUN_LOG': str(trained / 'options')}
+    result = run_script(trained, 'slurm_test.sh', 'a partition', 'my job', 'cls.py',
+                        'work_dirs/cls/epoch_1.pth', '--out', 'p.pkl', **environment)
+    assert result.returncode == 0, result.stderr
+    assert len(pickle.loads((trained / 'p.pkl').read_bytes())) == 12
+    options = (trained / 'options').read_text().splitlines()
+    assert {'--partition=a partition', '--job-name=my job', '--ntasks=2', '--gres=gpu:2',
+            '--ntasks-per-node=2'} <= set(options)
+
+
+def test_shell_scripts_are_sound():
+    for script in sorted((ROOT / 'tools').glob('*.sh')):
+        subprocess.run(['bash', '-n', str(script)], check=True)
