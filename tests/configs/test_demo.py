@@ -1,0 +1,32 @@
+"""The small studies of configs/demo run on real images; tests/tools/test_demo_shapes.py has the demo."""
+from eca_mm.compat import load_checkpoint_file
+from tests.configs.catalog import ROOT
+from tests.engine.processes import run_tool
+
+DEMO = ROOT / 'configs' / 'demo'
+
+
+def test_detector_on_eight_coco_images(tmp_path, coco_root):
+    config = DEMO / 'faster-rcnn_eca-r18_fpn_1xb4_coco8.py'
+    trained = run_tool(tmp_path, 'train.py', config, '--work-dir', 'work', '--cfg-options',
+                       'train_cfg.max_iters=1', ECA_MM_COCO_ROOT=str(coco_root))
+    assert trained.returncode == 0, trained.stderr
+    tested = run_tool(tmp_path, 'test.py', config, 'work/iter_1.pth', '--cfg-options',
+                      'model.test_cfg.rcnn.score_thr=0', ECA_MM_COCO_ROOT=str(coco_root))
+    assert tested.returncode == 0, tested.stderr
+    # These eight and no others are evaluated.
+    assert 'Iter(test) [8/8]    coco/bbox_mAP: 0.0' in tested.stdout
+
+
+def test_classifier_on_imagenet_folders(tmp_path, imagenet_root):
+    result = run_tool(
+        tmp_path, 'train.py', DEMO / 'eca-mobilenet-v2_1xb32-10e_imagenet200.py', '--work-dir',
+        'work', '--cfg-options', 'train_cfg.max_epochs=1', 'train_dataloader.batch_size=2',
+        'train_dataloader.dataset.indices=4', 'val_dataloader.dataset.indices=2',
+        ECA_MM_IMAGENET_ROOT=str(imagenet_root))
+    assert result.returncode == 0, result.stderr
+    assert 'accuracy/top1' in result.stdout
+    weights = load_checkpoint_file(tmp_path / 'work' / 'epoch_1.pth')['state_dict']
+    gates = [value for name, value in weights.items() if name.endswith('eca.conv.weight')]
+    # They start at exactly zero and learn.
+    assert len(gates) == 17 and all(0 < value.abs().max() < 0.01 for value in gates)
