@@ -52,7 +52,7 @@ def test_source_distribution_builds_the_same_wheel(source, wheel, tmp_path):
     archive, = tmp_path.glob('*.tar.gz')
     names = {name.partition('/')[2] for name in tarfile.open(archive).getnames()}
     assert {'LICENSE', 'README.md', 'Makefile', 'tests/conftest.py', 'tools/train.py',
-            'requirements/constraints.txt', 'model-index.yml'} <= names
+            'requirements/constraints.txt', 'model-index.yml', '.dev_scripts/setup.sh'} <= names
     environment.run(tmp_path, '-m', 'pip', 'wheel', '--no-deps', '--no-index',
                     '--no-build-isolation', '-w', tmp_path, archive)
     assert (sorted(zipfile.ZipFile(tmp_path / wheel.name).namelist())
