@@ -24,7 +24,3 @@ def test_demo(tmp_path):
     assert again.returncode == 1
     assert 'is there already' in again.stdout and 'Iter(train)' not in again.stdout
     assert again.stderr.splitlines()[-1] == first.stderr.splitlines()[-1]
-
-    longer = run_tool(tmp_path, 'demo_shapes.py', '--work-dir', root, '--iters', 3)
-    assert 'resumed' in longer.stdout
-    assert (root / 'train' / 'iter_3.pth').is_file()
