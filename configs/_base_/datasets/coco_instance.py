@@ -1,5 +1,5 @@
-# COCO 2017 with boxes and masks, short side 800, long side at most 1333, flip: mmdet's own piece, with
-# annotations that are checked when they are read.
+# COCO 2017 with boxes and masks, short side 800, long side at most 1333, flip: as mmdet has it,
+# but with annotations that are checked when they are read.
 _base_ = 'mmdet::_base_/datasets/coco_instance.py'
 
 dataset_type = 'CheckedCocoDataset'

@@ -1,6 +1,6 @@
 _base_ = 'mmdet::_base_/models/faster-rcnn_r50_fpn.py'
 
-# Everything that matters is stated: mmpretrain's ResNet, the parent, has other defaults than mmdet's.
+# All that matters is stated: mmpretrain's ResNet, the parent, has other defaults than mmdet's.
 model = dict(
     backbone=dict(
         _delete_=True,

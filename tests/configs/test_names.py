@@ -1,0 +1,95 @@
+"""Names say what a config is, and every list of configs is complete."""
+import re
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from mmengine.hub import get_config
+from mmpretrain.apis import ModelHub, get_model
+
+from .catalog import ALL, DETECTORS, ROOT, load, metafiles
+
+CLASSIFIER = re.compile(r'(?P<model>[a-z0-9-]+?)(-k(?P<kernel>\d+))?_4xb(?P<batch>\d+)_in1k')
+DETECTOR = re.compile(
+    r'(?P<model>[a-z-]+)_(?P<attention>[a-z]+-)?r(?P<depth>\d+)_fpn_4xb(?P<batch>\d+)-1x_coco')
+
+
+@pytest.mark.parametrize('name', ALL)
+def test_name_tells_the_config(name):
+    config = load(name)
+    folder, _, file = name.removesuffix('.py').partition('/')
+    match = (DETECTOR if name in DETECTORS else CLASSIFIER).fullmatch(file)
+    assert match, 'not in the scheme of configs/README.md'
+    assert config.train_dataloader.batch_size == int(match['batch'])
+    backbone = config.model.backbone
+    if name in DETECTORS:
+        assert folder == match['model'].replace('-', '_')
+        assert config.model.type.lower() == match['model'].replace('-', '')
+        assert backbone.depth == int(match['depth'])
+        assert (backbone.type == 'ECAResNet') == (match['attention'] == 'eca-')
+    elif folder == 'eca_resnet':
+        assert backbone.type == 'ECAResNet'
+        assert match['model'] == f'eca-resnet{backbone.depth}'
+    elif folder == 'eca_mobilenet_v2':
+        assert (backbone.type, match['model']) == ('ECAMobileNetV2', 'eca-mobilenet-v2')
+
+
+def test_every_config_is_in_exactly_one_metafile():
+    listed = [model['Config'] for content in metafiles().values() for model in content['Models']]
+    assert sorted(listed) == sorted(f'configs/{name}' for name in ALL)
+    folders = {name.partition('/')[0] for name in ALL}
+    assert set(metafiles()) == {f'configs/{folder}/metafile.yml' for folder in folders}
+
+
+@pytest.mark.parametrize('path', metafiles())
+def test_metafile_entries_fit_their_folder(path):
+    content = metafiles()[path]
+    collection, = content['Collections']
+    assert collection['Paper']['URL'] == 'https://arxiv.org/abs/1910.03151'
+    assert (ROOT / collection['README']).is_file()
+    for model in content['Models']:
+        assert model['In Collection'] == collection['Name']
+        assert Path(model['Config']).stem == model['Name']
+        assert Path(model['Config']).parent == Path(path).parent
+        config = load(model['Config'].removeprefix('configs/'))
+        assert collection['Metadata']['Epochs'] == config.train_cfg.max_epochs
+        assert collection['Metadata']['Batch Size'] == config.auto_scale_lr.base_batch_size
+        # Whoever reads an accuracy must see that it was not measured here.
+        source = model['Metadata'].get('Source of Results', '')
+        assert ('not reproduced here' in source) == ('Results' in model)
+
+
+def test_mmpretrain_finds_the_models_by_name(monkeypatch):
+    monkeypatch.setattr(ModelHub, '_models_dict', {})
+    monkeypatch.setattr(ModelHub, '_ModelHub__mmpretrain_registered', True)
+    ModelHub.register_model_index(ROOT / 'model-index.yml', config_prefix=ROOT)
+    assert len(ModelHub._models_dict) == len(ALL)
+    model = get_model('eca-resnet18-k3577_4xb64_in1k')
+    assert type(model.backbone).__name__ == 'ECAResNet'
+    assert model._metainfo.results[0].metrics['Top 1 Accuracy'] == 70.78
+    assert 'not reproduced here' in model._metainfo.metadata.data['Source of Results']
+
+
+@pytest.mark.parametrize('name', {name.partition('/')[0]: name for name in ALL}.values())
+def test_config_is_found_by_its_scope(name):
+    assert get_config(f'eca_mm::{name}').model == load(name).model
+
+
+@pytest.mark.parametrize('name', [
+    'faster_rcnn/faster-rcnn_eca-r50_fpn_4xb2-1x_coco.py',
+    'eca_mobilenet_v2/eca-mobilenet-v2-k13_4xb24_in1k.py',
+])
+def test_config_can_be_inherited_from_anywhere(name, tmp_path):
+    child = tmp_path / 'child.py'
+    child.write_text(f"_base_ = 'eca_mm::{name}'\ntrain_cfg = dict(max_epochs=3)\n")
+    config = Config.fromfile(child)
+    assert config.model == load(name).model
+    assert config.train_cfg.max_epochs == 3
+
+
+@pytest.mark.parametrize('path', sorted(
+    path.relative_to(ROOT / 'configs').as_posix()
+    for path in (ROOT / 'configs' / '_base_').rglob('*.py')))
+def test_pieces_are_used(path):
+    users = [*(ROOT / 'configs').rglob('*.py')]
+    assert any(path in user.read_text() for user in users)

@@ -1,0 +1,87 @@
+"""The ECA detectors on real COCO images, through the command lines, as the README describes it."""
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from eca_mm.analysis import build_model
+from tests.engine.processes import ROOT, run_tool
+
+from .catalog import load
+
+DETECTORS = ['faster_rcnn/faster-rcnn_eca-r50_fpn_4xb2-1x_coco.py',
+             'mask_rcnn/mask-rcnn_eca-r50_fpn_4xb2-1x_coco.py',
+             'retinanet/retinanet_eca-r50_fpn_4xb2-1x_coco.py']
+
+def few_images(root: Path, split: str, number: int, folder: Path) -> Path:
+    """Write annotations of the first images only: whole images at full size take seconds each."""
+    content = json.loads((root / f'annotations/instances_{split}2017.json').read_text())
+    annotated = {annotation['image_id'] for annotation in content['annotations']}
+    content['images'] = [image for image in content['images'] if image['id'] in annotated][:number]
+    kept = {image['id'] for image in content['images']}
+    content['annotations'] = [annotation for annotation in content['annotations']
+                              if annotation['image_id'] in kept]
+    path = folder / f'{split}.json'
+    path.write_text(json.dumps(content))
+    return path
+
+
+def options(name: str, root: Path, folder: Path) -> list[str]:
+    """Data paths, batch and score threshold."""
+    train, val = few_images(root, 'train', 2, folder), few_images(root, 'val', 1, folder)
+    head = '' if name.startswith('retinanet') else '.rcnn'
+    return [
+        *(f'{split}_dataloader.dataset.data_root={root}/' for split in ('train', 'val', 'test')),
+        f'train_dataloader.dataset.ann_file={train}',
+        *(f'{split}_dataloader.dataset.ann_file={val}' for split in ('val', 'test')),
+        *(f'{split}_evaluator.ann_file={val}' for split in ('val', 'test')),
+        'train_dataloader.batch_size=1', f'model.test_cfg{head}.score_thr=0']
+
+
+def iterations(number: int) -> list[str]:
+    """Train for a number of iterations instead of epochs, and save at the end."""
+    return ['train_cfg._delete_=True', 'train_cfg.by_epoch=False', f'train_cfg.max_iters={number}',
+            f'train_cfg.val_interval={number}', 'log_processor.by_epoch=False',
+            'default_hooks.checkpoint.by_epoch=False',
+            f'default_hooks.checkpoint.interval={number}', 'default_hooks.logger.interval=1']
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', DETECTORS)
+def test_train_resume_and_test(name, coco_root, tmp_path):
+    config = load(name)
+    backbone = config.model.backbone
+    weights = tmp_path / backbone.init_cfg.checkpoint
+    weights.parent.mkdir()
+    classifier = load('eca_resnet/eca-resnet50_4xb64_in1k.py')
+    classifier.model.backbone.kernel_size = backbone.kernel_size
+    classifier = build_model(classifier)
+    classifier.init_weights()
+    torch.save(dict(state_dict=classifier.state_dict()), weights)
+
+    changes = options(name, coco_root, tmp_path)
+    arguments = [ROOT / 'configs' / name, '--work-dir', 'work', '--cfg-options', *changes]
+    trained = run_tool(tmp_path, 'train.py', *arguments, *iterations(2))
+    assert trained.returncode == 0, trained.stderr
+    assert (tmp_path / 'work/iter_2.pth').is_file()
+
+    resumed = run_tool(tmp_path, 'train.py', *arguments, *iterations(3), '--resume')
+    assert resumed.returncode == 0, resumed.stderr
+    assert re.search(r'resumed .*iter: 2', resumed.stdout)
+    checkpoint = tmp_path / 'work/iter_3.pth'
+    state = torch.load(checkpoint, map_location='cpu', weights_only=False)['state_dict']
+    # Frozen weights are those of the classifier; the others have learned (in a branch that starts
+    # at zero, only its last BN does so at first).
+    before = classifier.backbone.state_dict()
+    for key, same in (('layer1.0.bn3.weight', True), ('layer1.0.eca.conv.weight', True),
+                      ('layer2.0.bn3.weight', False)):
+        assert torch.equal(state[f'backbone.{key}'], before[key]) == same
+
+    tested = run_tool(tmp_path, 'test.py', ROOT / 'configs' / name, checkpoint, '--out', 'p.pkl',
+                      '--work-dir', 'work', '--cfg-options', *changes)
+    assert tested.returncode == 0, tested.stderr
+    tables = tested.stdout.count('Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all')
+    assert tables == (2 if name.startswith('mask') else 1)
+    assert (tmp_path / 'p.pkl').is_file()
