@@ -28,8 +28,8 @@ def make_shapes(out: str | Path,
                 overwrite: bool = False) -> Path:
     """Write ``annotations/instances_{train,val}.json``, ``train/`` and ``val/`` in COCO's format.
 
-    Every image shows one to four circles, squares and triangles of any colour and orientation on a
-    soft background; no two of them overlap. Images are painted through the masks that pycocotools
+    Every image shows one to four circles, squares and triangles of any colour, a little tilted, on
+    a soft background; no two of them overlap. Images are painted through the masks that pycocotools
     makes of the annotated polygons, so polygons, boxes and areas are exact to the pixel. The same
     arguments give the same annotation files, byte for byte.
 
@@ -138,7 +138,9 @@ def _candidates(size: int, rng: random.Random) -> Iterator[tuple[int, list[float
         label = rng.randrange(len(CLASSES))
         radius = size * rng.uniform(0.1, 0.24)
         x, y = (rng.uniform(radius + 1, size - radius - 1) for _ in range(2))
-        turn, corners = rng.uniform(0, 2 * math.pi), _CORNERS[label]
+        corners = _CORNERS[label]
+        # Standing on a side, give or take a tilt.
+        turn = math.pi / 2 - math.pi / corners + rng.uniform(-0.35, 0.35)
         angles = [turn + 2 * math.pi * i / corners for i in range(corners)]
         # Rounding makes the numbers the same on every machine.
         yield label, [round(v, 2) for a in angles
