@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from eca_mm.layers import ChannelAttention, ECALayer
+from eca_mm.layers.fused_tail import can_fuse_tail, fused_tail
 
 
 class AttentionBlock(nn.Module):
@@ -19,6 +20,12 @@ class AttentionBlock(nn.Module):
     """
 
     attention_name: str | None = None
+    fused: bool = True
+
+    @property
+    def attention(self) -> nn.Module | None:
+        """The attention of this block, if there is one."""
+        return None if self.attention_name is None else getattr(self, self.attention_name)
 
     def add_attention(self, cfg: dict) -> None:
         """Build the attention and register it under its abbreviation (``eca``, ``se`` ...).
@@ -34,7 +41,33 @@ class AttentionBlock(nn.Module):
 
     def recalibrate(self, out: Tensor) -> Tensor:
         """Apply the attention, if there is one, to a map of shape (N, C, H, W)."""
-        return out if self.attention_name is None else getattr(self, self.attention_name)(out)
+        return out if self.attention is None else self.attention(out)
+
+    def tail(self,
+             z: Tensor,
+             norm: nn.Module,
+             identity: Tensor | None,
+             activation: nn.Module | None = None) -> Tensor:
+        """Normalise, recalibrate, add the identity branch, activate.
+
+        In training this is one function where that applies and :attr:`fused` is set (see
+        :mod:`eca_mm.layers.fused_tail`), and the modules one after the other otherwise.
+
+        Args:
+            z (Tensor): Output of the block's last convolution, of shape (N, C, H, W).
+            norm (nn.Module): The normalisation after it.
+            identity (Tensor | None): Identity branch of shape (N, C, H, W), None for no shortcut.
+            activation (nn.Module | None): What follows the addition. Defaults to None.
+
+        Returns:
+            Tensor: The block's output of shape (N, C, H, W).
+        """
+        if (self.fused and self.training and isinstance(self.drop_path, nn.Identity)
+                and can_fuse_tail(z, norm, self.attention, identity, activation)):
+            return fused_tail(z, norm, self.attention, identity, activation is not None)
+        out = norm(z)
+        out = self.recalibrate(out) if identity is None else self.merge(identity, out)
+        return out if activation is None else activation(out)
 
     def merge(self, identity: Tensor, out: Tensor) -> Tensor:
         """Add the recalibrated residual branch to the identity branch.
@@ -46,7 +79,7 @@ class AttentionBlock(nn.Module):
         Returns:
             Tensor: The sum, of shape (N, C, H, W).
         """
-        attention = None if self.attention_name is None else getattr(self, self.attention_name)
+        attention = self.attention
         if isinstance(attention, ChannelAttention) and isinstance(self.drop_path, nn.Identity):
             # One pass over the map instead of two: rescaling rides on the addition.
             return torch.addcmul(identity, out, attention.gate(out))

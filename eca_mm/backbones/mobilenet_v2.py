@@ -20,10 +20,13 @@ class AttentionInvertedResidual(AttentionBlock, base.InvertedResidual):
         """Map (N, C_in, H, W) to (N, C_out, H / stride, W / stride)."""
 
         def residual(x):
-            out = self.conv(x)
-            if self.use_res_connect:
-                return self.merge(x, out)
-            return self.recalibrate(out)
+            *layers, projection = self.conv
+            out = x
+            for layer in layers:
+                out = layer(out)
+            z = projection(out, norm=False)
+            norm = projection.norm or nn.Identity()
+            return self.tail(z, norm, x if self.use_res_connect else None)
 
         return self.checkpointed(residual, x)
 
@@ -39,18 +42,24 @@ class AttentionMobileNetV2(base.MobileNetV2):
         attention (dict | Sequence | None): Config of the attention in all blocks, or one entry
             for each of the seven stages (a config, None, or one entry per block). None is the
             plain MobileNetV2.
+        fused (bool): Whether training computes the end of a block, from its last normalisation
+            on, as one function where that gives the same. Defaults to True.
         **kwargs: All arguments of :class:`mmpretrain.models.backbones.MobileNetV2`.
 
     Raises:
         ValueError: If ``attention`` is a sequence that does not fit the stages or blocks.
     """
 
-    def __init__(self, attention: dict | Sequence | None = None, **kwargs) -> None:
+    def __init__(self,
+                 attention: dict | Sequence | None = None,
+                 fused: bool = True,
+                 **kwargs) -> None:
         super().__init__(**kwargs)
         stages = [getattr(self, name) for name in self.layers[:len(self.arch_settings)]]
         configs = attention_per_block(attention, [len(stage) for stage in stages])
         for stage, stage_configs in zip(stages, configs, strict=True):
             for block, cfg in zip(stage, stage_configs, strict=True):
+                block.fused = fused
                 if cfg is not None:
                     block.add_attention(cfg)
         # The parent freezes in train() only, too late for DDP and the optimizer.
@@ -78,6 +87,16 @@ class AttentionMobileNetV2(base.MobileNetV2):
                     with_cp=self.with_cp))
             self.in_channels = out_channels
         return nn.Sequential(*blocks)
+
+    def switch_to_deploy(self) -> None:
+        """Turn into the exact inference form: normalisations folded, attention nearly free.
+
+        Raises:
+            ValueError: If the network is in training mode.
+        """
+        # The inference forms know the blocks, not the other way round.
+        from .inference_form import to_inference_form
+        to_inference_form(self)
 
     def train(self, mode: bool = True) -> 'AttentionMobileNetV2':
         """Set the mode, except for what is frozen, and return the network, as torch does."""

@@ -22,11 +22,10 @@ class AttentionBasicBlock(AttentionBlock, base.BasicBlock):
 
         def residual(x):
             out = self.relu(self.norm1(self.conv1(x)))
-            out = self.norm2(self.conv2(out))
             identity = x if self.downsample is None else self.downsample(x)
-            return self.merge(identity, out)
+            return self.tail(self.conv2(out), self.norm2, identity, self.relu)
 
-        return self.relu(self.checkpointed(residual, x))
+        return self.checkpointed(residual, x)
 
 
 class AttentionBottleneck(AttentionBlock, base.Bottleneck):
@@ -38,11 +37,10 @@ class AttentionBottleneck(AttentionBlock, base.Bottleneck):
         def residual(x):
             out = self.relu(self.norm1(self.conv1(x)))
             out = self.relu(self.norm2(self.conv2(out)))
-            out = self.norm3(self.conv3(out))
             identity = x if self.downsample is None else self.downsample(x)
-            return self.merge(identity, out)
+            return self.tail(self.conv3(out), self.norm3, identity, self.relu)
 
-        return self.relu(self.checkpointed(residual, x))
+        return self.checkpointed(residual, x)
 
 
 @MODELS.register_module()
@@ -59,6 +57,8 @@ class AttentionResNet(base.ResNet):
         conv2_cfg (dict | Sequence | None): Config of what replaces the bottlenecks' 3x3
             convolution, or one entry per stage (a config or None); built with ``in_channels``,
             ``out_channels``, ``stride`` and ``dilation``. None keeps the convolution.
+        fused (bool): Whether training computes the end of a block, from its last normalisation
+            on, as one function where that gives the same. Defaults to True.
         **kwargs: All other arguments of :class:`mmpretrain.models.backbones.ResNet`.
 
     Raises:
@@ -77,12 +77,14 @@ class AttentionResNet(base.ResNet):
                  depth: int,
                  attention: dict | Sequence | None = None,
                  conv2_cfg: dict | Sequence | None = None,
+                 fused: bool = True,
                  **kwargs) -> None:
         super().__init__(depth, **kwargs)
         self._replace_conv2(conv2_cfg)
         configs = attention_per_block(attention, self.stage_blocks)
         for name, stage in zip(self.res_layers, configs, strict=True):
             for block, cfg in zip(getattr(self, name), stage, strict=True):
+                block.fused = fused
                 if cfg is not None:
                     block.add_attention(cfg)
         # The parent froze its stages before they had an attention.
@@ -106,6 +108,16 @@ class AttentionResNet(base.ResNet):
         """Initialise as the parent does, then let the attentions start as they want to."""
         super().init_weights()
         init_attentions(self)
+
+    def switch_to_deploy(self) -> None:
+        """Turn into the exact inference form: normalisations folded, attention nearly free.
+
+        Raises:
+            ValueError: If the network is in training mode.
+        """
+        # The inference forms know the blocks, not the other way round.
+        from .inference_form import to_inference_form
+        to_inference_form(self)
 
     def train(self, mode: bool = True) -> 'AttentionResNet':
         """Set the mode, except for what is frozen, and return the network, as torch does."""

@@ -63,3 +63,31 @@ class ChannelAttention(nn.Module, metaclass=ABCMeta):
             Tensor: Rescaled feature map of shape (N, C, H, W).
         """
         return x * self.gate(x)
+
+
+def is_known_by_excite(attention: nn.Module | None) -> bool:
+    """Tell whether an attention may be computed from its ``excite`` alone.
+
+    Args:
+        attention (nn.Module | None): Any layer.
+
+    Returns:
+        bool: Whether it is a :class:`ChannelAttention` whose class changes neither how it pools
+        nor how it rescales, and that nobody watches through hooks.
+    """
+    cls = type(attention)
+    return (isinstance(attention, ChannelAttention) and cls.gate is ChannelAttention.gate
+            and cls.forward is ChannelAttention.forward and not has_hooks(attention))
+
+
+def has_hooks(module: nn.Module) -> bool:
+    """Tell whether somebody waits for a module to be called.
+
+    Args:
+        module (nn.Module): Any module.
+
+    Returns:
+        bool: Whether it has forward or backward hooks of its own.
+    """
+    return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks
+                or module._backward_pre_hooks)
