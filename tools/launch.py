@@ -33,6 +33,12 @@ def main() -> int:
                   '-9 often means that the machine ran out of memory).', file=sys.stderr)
             return 1
         return failure.exitcode
+    except RuntimeError as error:
+        if 'address already in use' not in str(error):
+            raise
+        print(f'Port {args.master_port} is in use on this machine; set PORT to a free one.',
+              file=sys.stderr)
+        return 1
     return 0
 
 

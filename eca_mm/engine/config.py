@@ -2,6 +2,7 @@
 import difflib
 import inspect
 import os
+import tempfile
 from pathlib import Path
 
 from mmengine.config import Config
@@ -96,12 +97,10 @@ def use_work_dir(config: Config, path: str, work_dir: str | None) -> None:
     """
     chosen = work_dir or config.get('work_dir') or os.path.join('work_dirs', Path(path).stem)
     config.work_dir = chosen
-    probe = os.path.join(chosen, f'.probe.{os.getpid()}')
     try:
         os.makedirs(chosen, exist_ok=True)
-        with open(probe, 'wb'):
+        with tempfile.TemporaryFile(dir=chosen):
             pass
-        os.remove(probe)
     except OSError as error:
         raise UserError(f'Work directory {chosen} cannot be written to ({error.strerror}); choose '
                         'another by --work-dir.') from error

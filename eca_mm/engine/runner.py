@@ -5,6 +5,7 @@ import torch
 from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.hooks import CheckpointHook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import CheckpointLoader, Runner
@@ -16,6 +17,8 @@ from ..compat import UserError
 from ..datasets import LoadImage
 from .config import current_scope
 from .distributed import prepare_processes
+
+_CHECKPOINT_HOOK = ('CheckpointHook', 'mmengine.CheckpointHook', CheckpointHook)
 
 
 @RUNNERS.register_module()
@@ -70,7 +73,7 @@ class CheckedRunner(Runner):
 
     def register_hook(self, hook, priority=None) -> None:
         """Register a hook; mmengine's checkpoint hook is replaced by the lossless one."""
-        if isinstance(hook, dict) and hook.get('type') == 'CheckpointHook':
+        if isinstance(hook, dict) and hook.get('type') in _CHECKPOINT_HOOK:
             hook = {**hook, 'type': SafeCheckpointHook}
         super().register_hook(hook, priority)
 

@@ -1,7 +1,9 @@
 import os
 import pickle
 import shutil
+import socket
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -47,6 +49,33 @@ def test_a_mistake_is_told_once(folder):
     assert result.returncode == 1
     assert result.stderr.count('absent.py does not exist') == 1
     assert 'Traceback' not in result.stderr
+
+
+def test_a_port_in_use(folder):
+    with socket.socket() as other:
+        other.bind(('', 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        result = run_script(folder, 'dist_train.sh', 'cls.py', 2, PORT=port)
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == (
+        f'Port {port} is in use on this machine; set PORT to a free one.')
+    assert 'Traceback' not in result.stderr
+
+
+@pytest.mark.slow
+def test_two_machines(folder):
+    """Both of them this one."""
+    with socket.socket() as probe:
+        probe.bind(('', 0))
+        port = str(probe.getsockname()[1])
+    with ThreadPoolExecutor() as pool:
+        results = list(pool.map(lambda rank: run_script(
+            folder, 'dist_train.sh', 'cls.py', 1, NNODES='2', NODE_RANK=rank, PORT=port,
+            MASTER_ADDR='127.0.0.1'), '01'))
+    assert [result.returncode for result in results] == [0, 0], results
+    # Twelve images in batches of four, dealt to two processes.
+    assert 'Epoch(train) [1][2/2]' in results[0].stdout
 
 
 @pytest.mark.parametrize(('script', 'arguments'), [

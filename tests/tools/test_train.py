@@ -101,6 +101,14 @@ def test_a_broken_config_is_refused(folder, text, parts):
     fails(run_tool(folder, 'train.py', 'broken.py'), *parts)
 
 
+def test_an_unexpected_error_keeps_its_traceback(folder):
+    # The sizes of neck and head do not fit; that is no slip that a sentence could name.
+    result = run_tool(folder, 'train.py', 'cls.py', '--cfg-options', 'model.head.in_channels=63')
+    assert result.returncode == 1
+    assert 'Traceback' in result.stderr
+    assert 'RuntimeError' in result.stderr
+
+
 def test_misuse_and_missing_files(folder):
     fails(run_tool(folder, 'train.py', 'absent.py'), 'absent.py does not exist')
     fails(run_tool(folder, 'train.py', 'cls.py', '--resume', 'absent.pth'), 'absent.pth')
@@ -165,9 +173,10 @@ def test_a_loss_that_is_no_number_stops_the_run(folder, config, image):
 
 
 def test_weights_that_are_no_numbers_are_not_saved(folder):
-    # The loss of the first iteration is fine, and so great a step overflows.
+    # The loss of the first iteration is fine, and its step overflows.
     result = run_tool(
-        folder, 'train.py', 'cls.py', '--cfg-options', 'optim_wrapper.optimizer.lr=1e60',
+        folder, 'train.py', 'cls.py', '--cfg-options', 'optim_wrapper.optimizer.lr=3e38',
+        'model.head.loss.loss_weight=1e4',
         'default_hooks.checkpoint.interval=1', 'default_hooks.checkpoint.by_epoch=False')
     fails(result, 'not finite after iteration 1')
     assert not list((folder / 'work_dirs/cls').glob('*.pth'))
