@@ -1,0 +1,4 @@
+_base_ = '../resnet/resnet50_4xb64_in1k.py'
+
+model = dict(
+    backbone=dict(type='AttentionResNet', attention=dict(type='ECANSLayer', kernel_size=3)))
