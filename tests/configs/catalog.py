@@ -9,9 +9,11 @@ from mmengine.config import Config
 from eca_mm.analysis import build_model, count_parameters
 
 ROOT = Path(__file__).resolve().parents[2]
-# Paths below configs/ of everything that is a row of the paper's tables; the demo is none.
-ALL = sorted(path.relative_to(ROOT / 'configs').as_posix()
-             for path in (ROOT / 'configs').glob('*/*_4xb*.py'))
+# Paths below configs/ of everything that is in the metafiles; the demo is not.
+EVERY = sorted(path.relative_to(ROOT / 'configs').as_posix()
+               for path in (ROOT / 'configs').glob('[!_]*/*.py') if path.parent.name != 'demo')
+# Rows of the paper's tables: four GPUs.
+ALL = [name for name in EVERY if '_4xb' in name]
 CLASSIFIERS = [name for name in ALL if '_in1k' in name]
 DETECTORS = [name for name in ALL if '_coco' in name]
 # ECA with the authors' and with adaptive kernel sizes, and the detectors' plain baselines.
