@@ -2,7 +2,7 @@
 import pytest
 import torch
 from mmengine.dataset import pseudo_collate
-from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.registry import DATASETS, MODELS, DefaultScope
 
 from eca_mm.compat import load_checkpoint_file
 from eca_mm.engine.config import load_config
@@ -49,9 +49,9 @@ def train(tmp_path):
 
 def build(config):
     """Build a config's model in this process, with random weights."""
-    init_default_scope(config.default_scope)
     torch.manual_seed(1)
-    model = MODELS.build(config.model)
+    with DefaultScope.overwrite_default_scope(config.default_scope):
+        model = MODELS.build(config.model)
     model.init_weights()
     return model
 
@@ -93,7 +93,8 @@ def test_faster_rcnn_equals_averaged_gradients(tmp_path, train, world):
     initial = {name: weight.clone() for name, weight in model.state_dict().items()}
     torch.save(initial, tmp_path / 'initial.pth')
 
-    data = DATASETS.build(config.train_dataloader.dataset)
+    with DefaultScope.overwrite_default_scope(config.default_scope):
+        data = DATASETS.build(config.train_dataloader.dataset)
     settings = {key: value for key, value in config.optim_wrapper.optimizer.items()
                 if key != 'type'}
     optimizer = torch.optim.SGD(model.parameters(), **settings)
