@@ -4,6 +4,11 @@ from numbers import Integral
 import torch
 from torch import Tensor, nn
 
+try:
+    from torch.compiler import is_compiling
+except ImportError:  # torch 2.1
+    from torch._dynamo import is_compiling
+
 
 def is_positive_int(value: object) -> bool:
     """Whether a value is an integer above zero; True and False are not integers here."""
@@ -63,3 +68,8 @@ def reduced_channels(in_channels: int, reduction: int) -> int:
         raise ValueError(f'reduction is {reduction}, which leaves none of the {in_channels} '
                          f'channels; choose one of at most {in_channels}.')
     return in_channels // reduction
+
+
+def is_captured() -> bool:
+    """Whether the code is being traced or compiled rather than run."""
+    return torch.jit.is_tracing() or is_compiling()

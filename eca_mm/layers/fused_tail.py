@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from .channel_attention import ChannelAttention, has_hooks, is_known_by_excite
+from .checks import is_captured
 from .chunks import chunks
 
 
@@ -39,9 +40,9 @@ def can_fuse_tail(z: Tensor, norm: nn.Module, attention: nn.Module | None,
     Returns:
         bool: Whether it applies.
     """
-    if not (z.requires_grad and torch.is_grad_enabled()) or torch.jit.is_tracing():
+    if not (z.requires_grad and torch.is_grad_enabled()) or is_captured():
         return False
-    if torch.compiler.is_compiling() or type(norm) is not nn.BatchNorm2d:
+    if type(norm) is not nn.BatchNorm2d:
         return False
     if not is_known_by_excite(attention):
         return False

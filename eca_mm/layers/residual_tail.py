@@ -4,6 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .channel_attention import is_known_by_excite
+from .checks import is_captured
 from .chunks import chunks
 
 
@@ -26,7 +27,7 @@ def gates_weights(x: Tensor, conv: nn.Conv2d, attention: nn.Module | None) -> bo
         bool: Whether to scale the weights. Never while a gradient is recorded, which needs what
         is overwritten, or while the model is traced or compiled: compilers fuse by themselves.
     """
-    if torch.is_grad_enabled() or torch.jit.is_tracing() or torch.compiler.is_compiling():
+    if torch.is_grad_enabled() or is_captured():
         return False
     # In half precision the product of gate and weight would be rounded once more.
     if x.device.type != 'cpu' or x.dtype not in (torch.float32, torch.float64):
