@@ -1,0 +1,8 @@
+_base_ = [
+    '../_base_/models/eca-resnet50d.py',
+    '../_base_/datasets/imagenet_bs32_bicubic_320_of_336.py',
+    '../_base_/schedules/imagenet_bs256_100e.py',
+    '../_base_/default_runtime_mmpretrain.py',
+]
+
+model = dict(backbone=dict(depth=269))

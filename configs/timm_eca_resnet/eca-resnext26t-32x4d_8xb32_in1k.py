@@ -1,0 +1,3 @@
+_base_ = './eca-resnet50d_8xb32_in1k.py'
+
+model = dict(backbone=dict(depth=26, stem_widths=(24, 32), groups=32))

@@ -1,0 +1,11 @@
+_base_ = [
+    '../_base_/models/faster-rcnn_eca-r50_fpn.py',
+    '../_base_/datasets/coco_detection.py',
+    'mmdet::_base_/schedules/schedule_1x.py',
+    '../_base_/default_runtime_mmdet.py',
+]
+
+model = dict(
+    backbone=dict(
+        type='ECAResNetD',
+        init_cfg=dict(checkpoint='checkpoints/eca-resnet50d.pth')))
