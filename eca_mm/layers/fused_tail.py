@@ -76,15 +76,10 @@ def fused_tail(z: Tensor, norm: nn.BatchNorm2d, attention: ChannelAttention,
     Returns:
         Tensor: Of shape (N, C, H, W), in the memory format of ``z``.
     """
-    out, mean, var = _FusedTail.apply(z, identity, norm.weight, norm.bias, norm.running_mean,
-                                      norm.running_var, norm, attention, activate,
-                                      *attention.parameters())
-    if norm.training:
-        _update_running_statistics(norm, mean, var, z.numel() // z.size(1))
-    return out
+    return _FusedTail.apply(z, identity, norm.weight, norm.bias, norm, attention, activate,
+                            *attention.parameters())
 
 
-@torch.no_grad()
 def _update_running_statistics(norm: nn.BatchNorm2d, mean: Tensor, var: Tensor, n: int) -> None:
     norm.num_batches_tracked.add_(1)
     momentum = norm.momentum
@@ -109,12 +104,15 @@ class _Excite(nn.Module):
 class _FusedTail(torch.autograd.Function):
 
     @staticmethod
-    def forward(ctx, z, identity, weight, bias, running_mean, running_var, norm, attention,
-                activate, *params):
+    def forward(ctx, z, identity, weight, bias, norm, attention, activate, *params):
+        running = () if norm.training else (norm.running_mean, norm.running_var)
         s = z.mean((2, 3))
         v = _variances(z, s) if norm.training else None
-        scale, offset, mean, var = _coefficients(attention.excite, s, v, weight, bias,
-                                                 running_mean, running_var, norm.eps)
+        scale, offset, mean, var = _coefficients(attention.excite, s, v, weight, bias, norm.eps,
+                                                 *running)
+        if norm.training:
+            # Here rather than after the call, which checkpointing cuts off when it recomputes.
+            _update_running_statistics(norm, mean, var, z.numel() // z.size(1))
         out = torch.empty_like(z)
         shift = offset - scale * s
         for i in chunks(len(z), z):
@@ -125,21 +123,16 @@ class _FusedTail(torch.autograd.Function):
                 torch.addcmul(identity[i], z[i], a, out=out[i]).add_(b)
             if activate:
                 out[i].relu_()
-        ctx.norm_eps, ctx.attention, ctx.batch_statistics = norm.eps, attention, norm.training
-        ctx.activate, ctx.has_identity = activate, identity is not None
-        ctx.save_for_backward(z, out if activate else None, s, v, weight, bias,
-                              *((None, None) if norm.training else (running_mean, running_var)),
-                              *params)
-        ctx.mark_non_differentiable(mean, var)
-        ctx.set_materialize_grads(False)
-        return out, mean, var
+        ctx.eps, ctx.attention, ctx.activate = norm.eps, attention, activate
+        ctx.has_identity, ctx.num_running = identity is not None, len(running)
+        ctx.save_for_backward(z, out if activate else None, s, v, weight, bias, *running, *params)
+        return out
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad_out, _mean, _var):
-        if grad_out is None:
-            return (None, ) * len(ctx.needs_input_grad)
-        z, out, s, v, weight, bias, running_mean, running_var, *params = ctx.saved_tensors
+    def backward(ctx, grad_out):
+        z, out, s, v, weight, bias, *others = ctx.saved_tensors
+        running, params = others[:ctx.num_running], others[ctx.num_running:]
         names = [f'attention.{name}' for name, _ in ctx.attention.named_parameters()]
         excite = _Excite(ctx.attention)
 
@@ -151,8 +144,7 @@ class _FusedTail(torch.autograd.Function):
             leaves = [None if t is None else t.detach().requires_grad_()
                       for t in (s, v, weight, bias, *params)]
             saved = leaves[4:]
-            scale, offset, *_ = _coefficients(excite_saved, *leaves[:4], running_mean,
-                                              running_var, ctx.norm_eps)
+            scale, offset, *_ = _coefficients(excite_saved, *leaves[:4], ctx.eps, *running)
         if ctx.activate:
             grad = torch.ops.aten.threshold_backward(grad_out, out, 0)
         else:
@@ -170,13 +162,12 @@ class _FusedTail(torch.autograd.Function):
             constant = (grad_s - scale * grad_offset) / n
             grad_z = _grad_z(z, s, grad, scale, constant, None if v is None else grad_v * (2 / n))
         grad_identity = grad if ctx.has_identity else None
-        return (grad_z, grad_identity, *grad_params[:2], None, None, None, None, None,
-                *grad_params[2:])
+        return (grad_z, grad_identity, *grad_params[:2], None, None, None, *grad_params[2:])
 
 
 def _coefficients(excite: Callable[[Tensor], Tensor], s: Tensor, v: Tensor | None, weight: Tensor,
-                  bias: Tensor, mean: Tensor | None, var: Tensor | None,
-                  eps: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+                  bias: Tensor, eps: float, mean: Tensor | None = None,
+                  var: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """A and D of shape (N, C), and the mean and variance (C, ) that normalise.
 
     With variances v the batch's own statistics are taken: the variance within the samples plus
