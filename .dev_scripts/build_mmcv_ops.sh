@@ -8,6 +8,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 version=2.1.0
 python=${1:?usage: build_mmcv_ops.sh VENV}/bin/python
+# torch looks for ninja there, without which it compiles one file at a time.
+export PATH="$1/bin:$PATH"
 pip() { "$python" -m pip --disable-pip-version-check "$@"; }
 
 if "$python" -c 'import torch, mmcv._ext' 2>/dev/null; then
