@@ -13,7 +13,7 @@ export PATH="$1/bin:$PATH"
 pip() { "$python" -m pip --disable-pip-version-check "$@"; }
 
 if "$python" -c 'import torch, mmcv._ext' 2>/dev/null; then
-    echo "==> $("$python" -m pip list 2>/dev/null | grep '^mmcv ') has its compiled operators already"
+    echo "==> mmcv $("$python" -c 'import mmcv; print(mmcv.__version__)') has compiled operators already"
     exit
 fi
 command -v "${CXX:-g++}" >/dev/null ||
