@@ -1,7 +1,7 @@
 """The ResNet that some weights are of, read from their names and shapes alone."""
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -88,7 +88,7 @@ class ResNetArchitecture:
         stem = [f'stem.{i}.conv.weight' for i in range(3)]
         deep = any(name in weights for name in stem)
         return cls(
-            stage_blocks, bottleneck, _kernel_sizes(weights, stage_blocks),
+            stage_blocks, bottleneck, kernel_sizes_of(weights, stage_blocks),
             tuple(_size(weights, name) or 64 for name in (stem if deep else ['conv1.weight'])),
             any(re.match(r'layer[2-4]\.0\.downsample\.2\.', name) for name in weights),
             base, expansion, groups, per_group, channels if pruned else None)
@@ -176,7 +176,19 @@ def _is_pruned(channels: list, widths: list) -> bool:
     return odd > 2
 
 
-def _kernel_sizes(weights: Mapping, stage_blocks: tuple) -> tuple | None:
+def kernel_sizes_of(weights: Mapping[str, Tensor], stage_blocks: Sequence[int]) -> tuple | None:
+    """Read the kernel size of every stage's ECA layers.
+
+    Args:
+        weights (Mapping[str, Tensor]): A backbone's state dict, without prefix.
+        stage_blocks (Sequence[int]): Number of blocks of each stage.
+
+    Returns:
+        tuple[int, ...] | None: One size per stage; None if there are no ECA layers.
+
+    Raises:
+        UserError: If the layers of a stage differ.
+    """
     sizes = []
     for i, count in enumerate(stage_blocks, 1):
         found = {_size(weights, f'layer{i}.{j}.eca.conv.weight', 2) for j in range(count)} - {None}

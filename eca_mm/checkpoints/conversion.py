@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from mmengine.config import Config
 from mmengine.hub import get_config
-from mmpretrain.registry import MODELS
+from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor
 
 from ..compat import UserError
@@ -59,10 +59,7 @@ def convert(weights: Mapping[str, Tensor], names: Mapping[str, str], bases: Sequ
         MisfitError: If the weights are not exactly those of the model.
         UserError: If no model can be built from what the shapes say.
     """
-    renamed = {names[name]: value for name, value in weights.items()}
-    if len(renamed) < len(weights):
-        raise UserError('Two weights of the checkpoint have one and the same name in our naming: '
-                        'it mixes the namings of different code bases.')
+    renamed = rename(weights, names)
     head = renamed.get('head.fc.weight')
     if head is not None and head.dim() != 2:
         head = None
@@ -72,10 +69,55 @@ def convert(weights: Mapping[str, Tensor], names: Mapping[str, str], bases: Sequ
             changes = _changes(config, backbone, head)
             if 'backbone' not in changes.get('model', {}):
                 break
+    if not any(name.startswith('head.') for name in renamed):
+        notes = [*notes, 'The file has no classifier: load it into a backbone, or train a head.']
+    return fit(renamed, names, base, changes, notes)
+
+
+def rename(weights: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str, Tensor]:
+    """Give weights their new names.
+
+    Args:
+        weights (Mapping[str, Tensor]): A state dict.
+        names (Mapping[str, str]): The new name of each weight.
+
+    Returns:
+        dict[str, Tensor]: The weights by their new names.
+
+    Raises:
+        UserError: If two weights get the same name.
+    """
+    renamed = {names[name]: value for name, value in weights.items()}
+    if len(renamed) < len(weights):
+        raise UserError('Two weights of the checkpoint have one and the same name in our naming: '
+                        'it mixes the namings of different code bases.')
+    return renamed
+
+
+def fit(renamed: dict[str, Tensor], names: Mapping[str, str], base: str, changes: dict,
+        notes: Sequence[str] = ()) -> Conversion:
+    """Make sure that weights in our naming are exactly those of a config's model.
+
+    Args:
+        renamed (dict[str, Tensor]): The weights; those of the classifier may be absent.
+        names (Mapping[str, str]): Our name of each weight of the source.
+        base (str): Path of the config below ``configs/``.
+        changes (dict): What is to be set on top of it.
+        notes (Sequence[str]): What the user should know besides.
+
+    Returns:
+        Conversion: Weights and config.
+
+    Raises:
+        MisfitError: If the weights are not exactly those of the model.
+        UserError: If no model can be built from what the shapes say.
+    """
+    config = _load(base)
     config.merge_from_dict(changes)
     try:
-        model = MODELS.build(config.model)
-    except (ValueError, TypeError, AssertionError, RuntimeError) as error:
+        with DefaultScope.overwrite_default_scope(config.default_scope):
+            model = MODELS.build(config.model)
+    except (ValueError, TypeError, AssertionError, RuntimeError, ArithmeticError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError('The shapes of the checkpoint\'s weights are those of no network that we '
                         f'can build ({reason.rstrip(".")}); it is damaged or of another kind.'
@@ -83,11 +125,11 @@ def convert(weights: Mapping[str, Tensor], names: Mapping[str, str], bases: Sequ
     state = model.state_dict()
     if not any(name.startswith('head.') for name in renamed):
         state = {name: value for name, value in state.items() if not name.startswith('head.')}
-        notes = [*notes, 'The file has no classifier: load it into a backbone, or train a head.']
     report = KeyReport.compare(state, renamed)
     if not report.fits:
-        raise MisfitError(f'The checkpoint is not that of the {backbone["type"]} it seems to be: '
-                          f'{report}.', report)
+        raise MisfitError('The checkpoint is not that of the network it seems to be, '
+                          f'{config.model.type} with {config.model.backbone.type}: {report}.',
+                          report)
     return Conversion(renamed, dict(names), base, changes, report, tuple(notes))
 
 

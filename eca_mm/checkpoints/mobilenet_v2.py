@@ -1,4 +1,4 @@
-"""Names of MobileNetV2's weights in torchvision and in the implementation that came before it."""
+"""Names of MobileNetV2's weights in torchvision, in the authors' files and in older ones."""
 import re
 from collections.abc import Iterable
 
@@ -15,7 +15,8 @@ def mobilenet_v2_names(names: Iterable[str]) -> dict[str, str]:
 
     Two namings are understood. Both number everything along ``features``; torchvision nests each
     convolution, BN and ReLU6 of a block in one Sequential (``features.2.conv.0.1``), the older one
-    counts straight on (``features.2.conv.1``).
+    counts straight on (``features.2.conv.1``). The authors of ECA-Net have the attention at the end
+    of torchvision's block (``features.2.conv.4.conv.weight``).
 
     Args:
         names (Iterable[str]): All names of the state dict.
@@ -37,11 +38,13 @@ def _translate(name: str, nested: bool) -> str | None:
     match = re.fullmatch(r'classifier\.(?:1\.)?(weight|bias)', name)
     if match:
         return f'head.fc.{match[1]}'
-    match = re.fullmatch(r'features\.(\d+)\.conv\.(\d+)(?:\.(\d+))?\.([a-z]\w*)', name)
+    match = re.fullmatch(r'features\.(\d+)\.conv\.(\d+)(?:\.(\d+))?\.((?:conv\.)?[a-z]\w*)', name)
     if match is None or not 1 <= int(match[1]) <= len(_BLOCKS):
         return None
     stage, block = _BLOCKS[int(match[1]) - 1]
     index = int(match[2])
+    if match[4] == 'conv.weight':
+        return f'backbone.layer{stage}.{block}.eca.conv.weight'
     if match[3] is not None:
         layer, part = index, int(match[3])
     elif nested:
