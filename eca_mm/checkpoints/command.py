@@ -56,28 +56,29 @@ def run_converter(args: argparse.Namespace, converter: Callable[[Mapping], Conve
     except MisfitError as error:
         _show(error.report.table())
         raise
-    config = f'eca_mm::{conversion.base}'
     beside = Path(args.dst).with_suffix('.py') if conversion.changes else None
     if beside is not None:
         check_target(args.src, beside, args.force or args.dry_run)
     if args.dry_run:
         _show(_mapping(conversion))
-    print(f'All {len(conversion.report.matched)} weights of the model match.')
+    print(conversion.summary())
     for note in conversion.notes:
         print(note)
-    if beside is None:
-        print(f'The config of these weights is configs/{conversion.base} ({config}).')
-    else:
+    meta = dict(eca_mm_version=__version__)
+    if beside is not None:
+        meta['config'] = beside.name
         print(f'No config of ours has exactly these layers; {beside} changes configs/'
               f'{conversion.base} to fit.')
+    elif conversion.base is not None:
+        meta['config'] = f'eca_mm::{conversion.base}'
+        print(f'The config of these weights is configs/{conversion.base} ({meta["config"]}).')
     if args.dry_run:
         print('Nothing was written (--dry-run).')
         return
     if beside is not None:
         write_atomically(conversion.config_text().encode(), beside)
         print(f'Wrote {beside}')
-    save_weights(conversion.weights, args.dst,
-                 dict(config=beside.name if beside else config, eca_mm_version=__version__))
+    save_weights(conversion.weights, args.dst, meta)
     print(f'Wrote {args.dst}')
 
 

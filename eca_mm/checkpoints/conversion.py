@@ -21,8 +21,8 @@ class Conversion:
     Attributes:
         weights (dict[str, Tensor]): The weights.
         names (dict[str, str]): Our name of each weight of the source.
-        base (str): Path below ``configs/`` of the config that they belong to, or of the one that
-            is nearest to it.
+        base (str | None): Path below ``configs/`` of the config that they belong to, or of the one
+            that is nearest to it; None for weights that many configs may start from.
         changes (dict): What a config on top of the base has to set; empty if it fits as it is.
         report (KeyReport): The comparison with the model of that config.
         notes (tuple[str, ...]): What the user should know besides.
@@ -30,10 +30,18 @@ class Conversion:
 
     weights: dict
     names: dict
-    base: str
+    base: str | None
     changes: dict
     report: KeyReport
     notes: tuple
+
+    def summary(self) -> str:
+        """One line on how many weights there are, and of what."""
+        if self.base is not None:
+            return f'All {len(self.report.matched)} weights of the model match.'
+        head = sum(not name.startswith('backbone.') for name in self.weights)
+        return (f'All {len(self.weights)} weights match: {len(self.weights) - head} of the '
+                f'backbone, {head or "none"} of the classifier.')
 
     def config_text(self) -> str:
         """The source of the config, for where none of ours fits as it is."""
