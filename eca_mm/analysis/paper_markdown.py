@@ -41,9 +41,10 @@ def as_markdown(tables: dict[str, dict[str, dict]]) -> str:
     figures = load_figures()
     parts = [HEADER, _INTRODUCTION]
     for table, rows in tables.items():
-        writer = _attention_rows if table == 'table2' else _network_rows
-        parts += [f'\n## {figures[table]["title"]}\n\n',
-                  '\n'.join(writer(rows, figures[table]['digits'])), '\n']
+        digits = figures[table]['digits']
+        lines = (_attention_rows(rows, digits) if table == 'table2' else
+                 _network_rows(rows, digits, once=table in ('table5', 'table6')))
+        parts += [f'\n## {figures[table]["title"]}\n\n', '\n'.join(lines), '\n']
     return ''.join(parts)
 
 
@@ -57,8 +58,8 @@ def _attention_rows(rows: dict[str, dict], digits: dict[str, int]) -> Iterable[s
             f'{row["flops_paper_unit"]:.{digits["flops"]}f} G', f'{row["flops"] / 1e9:.3f} G')
 
 
-def _network_rows(rows: dict[str, dict], digits: dict[str, int]) -> Iterable[str]:
-    once = any('flops_deconv_once' in row for row in rows.values())
+def _network_rows(rows: dict[str, dict], digits: dict[str, int], once: bool) -> Iterable[str]:
+    """Lines of a table; ``once`` adds FLOPs with deconvolutions charged once per input."""
     yield from _head('row', 'parameters, printed', 'computed', 'difference', 'FLOPs, printed',
                      'computed', 'difference', 'all parameters', 'multiply-adds',
                      *(['deconvolution once per input'] if once else []), 'note')
