@@ -24,8 +24,10 @@ class Environment:
         self.python = root / 'bin' / 'python'
         self.site_packages, = root.glob('lib/python*/site-packages')
         # Python reads no .pth files in a folder that a .pth file names, so the link to the
-        # checkout, the editable install, is left behind.
-        (self.site_packages / 'packages.pth').write_text(sysconfig.get_path('purelib') + '\n')
+        # checkout, the editable install, is left behind. So is setuptools' own, which from Python
+        # 3.12 on is what provides distutils to mmengine.
+        lines = [sysconfig.get_path('purelib'), 'import _distutils_hack as h; h.add_shim()']
+        (self.site_packages / 'packages.pth').write_text('\n'.join(lines) + '\n')
 
     def run(self, cwd: Path, *arguments) -> str:
         """Runs the environment's Python, which has to succeed, and returns all that it printed."""

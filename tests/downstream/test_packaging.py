@@ -16,12 +16,13 @@ GET_CONFIG = ("import eca_mm, mmengine.hub as hub; print(eca_mm.__file__, hub.ge
 
 def shipped_files() -> set[str]:
     """What a wheel has to hold, told from the checkout."""
-    modules = {path.relative_to(REPOSITORY).as_posix()
-               for path in (REPOSITORY / 'eca_mm').rglob('*.py') if '.mim' not in path.parts}
+    package = {path.relative_to(REPOSITORY).as_posix()
+               for path in (REPOSITORY / 'eca_mm').rglob('*.*')
+               if path.is_file() and not {'.mim', '__pycache__'} & {*path.parts}}
     mim = {f'eca_mm/.mim/{path.relative_to(REPOSITORY).as_posix()}'
            for folder in ('configs', 'tools') for path in (REPOSITORY / folder).rglob('*.*')
            if path.suffix in ('.py', '.yml', '.md', '.sh') and path.is_file()}
-    return modules | mim | {'eca_mm/.mim/model-index.yml'}
+    return package | mim | {'eca_mm/.mim/model-index.yml'}
 
 
 def test_wheel_holds_modules_configs_and_tools_and_nothing_else(wheel):
