@@ -8,6 +8,7 @@ export PYTHON
 override VENV := $(shell realpath -m -- '$(VENV)' 2>/dev/null || echo '$(CURDIR)/$(VENV)')
 RUN := '$(VENV)/bin/python'
 PYTEST_ARGS ?=
+WORKERS ?= 2
 
 .PHONY: help setup demo test test-slow lint mmcv-ops
 
@@ -16,6 +17,7 @@ help:  ## list the targets
 	    sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1: \2/p' Makefile
 	@echo
 	@echo '  VENV=DIR      the virtual environment (default: .venv)'
+	@echo '  WORKERS=N     test processes, about 2 GB of memory each (default: 2)'
 	@echo '  PYTHON=EXE    the Python 3.10 to 3.13 to make it with (default: python3)'
 
 setup:  ## make the virtual environment; leaves alone what is up to date
@@ -25,7 +27,7 @@ demo: setup  ## train an ECA Mask R-CNN on drawn shapes and show what it finds (
 	@$(RUN) tools/demo_shapes.py
 
 test: setup  ## run the default tests
-	@$(RUN) -m pytest -m 'not slow' $(PYTEST_ARGS)
+	@$(RUN) -m pytest -m 'not slow' -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 test-slow: setup  ## run the tests that take long
 	@$(RUN) -m pytest -m slow $(PYTEST_ARGS)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 # Headless, and no more threads than a two-core machine has; before torch and matplotlib start.
 os.environ.setdefault('MPLBACKEND', 'Agg')
-os.environ.setdefault('OMP_NUM_THREADS', '2')
+os.environ.setdefault('OMP_NUM_THREADS', '1' if 'PYTEST_XDIST_WORKER' in os.environ else '2')
 
 import pytest
 import torch
