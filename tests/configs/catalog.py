@@ -1,4 +1,5 @@
 """The configs of this repository, as the tests see them."""
+import re
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -18,7 +19,7 @@ CLASSIFIERS = [name for name in ALL if '_in1k' in name]
 DETECTORS = [name for name in ALL if '_coco' in name]
 # ECA with the authors' and with adaptive kernel sizes, and the detectors' plain baselines.
 ECA_CLASSIFIERS = [name for name in CLASSIFIERS if name.startswith(('eca_resnet', 'eca_mobile'))]
-PAIRED_DETECTORS = [name for name in DETECTORS if '_r' in name or '_eca-r' in name]
+PAIRED_DETECTORS = [name for name in DETECTORS if re.search(r'_(eca-)?r\d', name)]
 
 
 @cache
