@@ -2,13 +2,15 @@
 
 Importing this package first makes the installed stack usable (:mod:`eca_mm.compat`) and then
 registers every layer, backbone, data set and hook in mmengine's root registries, where configs of
-all scopes find them by their bare names.
+all scopes find them by their bare names. mmpretrain's hub knows our classifiers by name.
 """
 from . import compat
 
 compat.install()
 
-from . import backbones, datasets, engine, layers  # noqa: E402
+from . import backbones, datasets, engine, hub, layers  # noqa: E402
 from .version import __version__  # noqa: E402
 
-__all__ = ['__version__', 'backbones', 'compat', 'datasets', 'engine', 'layers']
+hub.install()
+
+__all__ = ['__version__', 'backbones', 'compat', 'datasets', 'engine', 'hub', 'layers']

@@ -1,4 +1,6 @@
 """What all converters have in common: weights, the config they belong to, and the strict check."""
+import copy
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -142,6 +144,12 @@ def fit(renamed: dict[str, Tensor], names: Mapping[str, str], base: str, changes
 
 
 def _load(base: str) -> Config | None:
+    """A config of ours, free to be changed; None if there is none of that path."""
+    return copy.deepcopy(_read(base))
+
+
+@functools.cache
+def _read(base: str) -> Config | None:
     try:
         return get_config(f'eca_mm::{base}')
     except FileNotFoundError:
