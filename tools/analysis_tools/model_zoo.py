@@ -1,0 +1,26 @@
+"""Write docs/model_zoo.md, the table of all models, from the metafiles."""
+import argparse
+from pathlib import Path
+
+from eca_mm.analysis.model_zoo import model_zoo
+from eca_mm.checkpoints.saving import write_atomically
+from eca_mm.engine import cli
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def main() -> None:
+    """Write the page, or print it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog='example: python tools/analysis_tools/model_zoo.py --print')
+    parser.add_argument('--print', action='store_true', help='print the page, write nothing')
+    args = parser.parse_args()
+    page = model_zoo(ROOT / 'model-index.yml')
+    if args.print:
+        print(page, end='')
+    else:
+        write_atomically(page.encode(), ROOT / 'docs/model_zoo.md')
+
+
+if __name__ == '__main__':
+    cli.run(main)
