@@ -52,7 +52,8 @@ def _row(model: dict) -> str:
     data = model['Metadata']
     metrics = {name: value for result in model.get('Results', ())
                for name, value in result['Metrics'].items()}
-    published = ', '.join(f'{_METRICS[name]} {value:.{1 if "AP" in name else 2}f}' for name, value in metrics.items())
+    published = ', '.join(f'{_METRICS[name]} {value:.{1 if "AP" in name else 2}f}'
+                          for name, value in metrics.items())
     weights = data.get('Source of Weights', '').partition(',')[0].removeprefix("timm's ")
     if model['Name'] in _AUTHORS:
         weights = 'authors'
