@@ -8,11 +8,9 @@ everything is one affine map per sample and channel::
 
     out = ReLU(identity + A (z - s) + D),    A = w a,    D = w (a (s - m) + b)
 
-A and D are functions of s, of the variances v about s, and of the parameters: small ones, that
-autograd differentiates. The backward pass over the maps is written out and needs z and out only.
+The backward pass is written out, but for the attention's own little function of (N, C) values, and
+needs no map but z and out.
 """
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
@@ -20,6 +18,7 @@ from torch.autograd.function import once_differentiable
 from .channel_attention import ChannelAttention, has_hooks, is_known_by_excite
 from .checks import is_captured
 from .chunks import chunks
+from .map_sums import centred_sums, is_channels_last, moments
 
 
 def can_fuse_tail(z: Tensor, norm: nn.Module, attention: nn.Module | None,
@@ -105,108 +104,108 @@ class _FusedTail(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, z, identity, weight, bias, norm, attention, activate, *params):
-        running = () if norm.training else (norm.running_mean, norm.running_var)
-        s = z.mean((2, 3))
-        v = _variances(z, s) if norm.training else None
-        scale, offset, mean, var = _coefficients(attention.excite, s, v, weight, bias, norm.eps,
-                                                 *running)
+        if not is_channels_last(z):
+            z = z.contiguous()
+        v = None
         if norm.training:
+            s, v = moments(z)
+            mean = s.mean(0)
+            # Within the samples plus between them.
+            var = v.mean(0) + (s - mean).square().mean(0)
             # Here rather than after the call, which checkpointing cuts off when it recomputes.
             _update_running_statistics(norm, mean, var, z.numel() // z.size(1))
+        else:
+            s, mean, var = z.mean((2, 3)), norm.running_mean, norm.running_var
+        a = weight * (var + norm.eps).rsqrt()
+        y = torch.addcmul(bias, s - mean, a)
+        gate = attention.excite(y)
+        scale = gate * a
+        shift = gate * y - scale * s
         out = torch.empty_like(z)
-        shift = offset - scale * s
         for i in chunks(len(z), z):
-            a, b = _as_map(scale[i]), _as_map(shift[i])
             if identity is None:
-                torch.mul(z[i], a, out=out[i]).add_(b)
+                torch.mul(z[i], _as_map(scale[i]), out=out[i])
             else:
-                torch.addcmul(identity[i], z[i], a, out=out[i]).add_(b)
+                torch.addcmul(identity[i], z[i], _as_map(scale[i]), out=out[i])
+            out[i].add_(_as_map(shift[i]))
             if activate:
                 out[i].relu_()
-        ctx.eps, ctx.attention, ctx.activate = norm.eps, attention, activate
-        ctx.has_identity, ctx.num_running = identity is not None, len(running)
-        ctx.save_for_backward(z, out if activate else None, s, v, weight, bias, *running, *params)
+        ctx.eps, ctx.attention, ctx.training = norm.eps, attention, norm.training
+        ctx.has_identity = identity is not None
+        ctx.save_for_backward(z, out if activate else None, s, mean, var, weight, bias, *params)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_out):
-        z, out, s, v, weight, bias, *others = ctx.saved_tensors
-        running, params = others[:ctx.num_running], others[ctx.num_running:]
-        names = [f'attention.{name}' for name, _ in ctx.attention.named_parameters()]
-        excite = _Excite(ctx.attention)
+        z, out, s, mean, var, weight, bias, *params = ctx.saved_tensors
+        layout = torch.channels_last if is_channels_last(z) else torch.contiguous_format
+        grad = grad_out.contiguous(memory_format=layout)
+        if out is not None:
+            grad = torch.ops.aten.threshold_backward(grad, out, 0)
+        grad_scale, grad_offset = centred_sums(z, s, grad)
 
-        def excite_saved(y):
-            # The parameters of the forward pass, which functional_call may have replaced there.
-            return torch.func.functional_call(excite, dict(zip(names, saved, strict=True)), (y, ))
-
-        with torch.enable_grad():
-            leaves = [None if t is None else t.detach().requires_grad_()
-                      for t in (s, v, weight, bias, *params)]
-            saved = leaves[4:]
-            scale, offset, *_ = _coefficients(excite_saved, *leaves[:4], ctx.eps, *running)
-        if ctx.activate:
-            grad = torch.ops.aten.threshold_backward(grad_out, out, 0)
-        else:
-            grad = grad_out
-        grad_offset = grad.sum((2, 3))
-        grad_scale = _centred_products(z, s, grad)
-        present = [leaf for leaf in leaves if leaf is not None]
-        grads = iter(torch.autograd.grad((scale, offset), present, (grad_scale, grad_offset),
-                                         allow_unused=True))
-        grad_s, grad_v, *grad_params = [None if leaf is None else next(grads) for leaf in leaves]
+        deviation = (var + ctx.eps).rsqrt()
+        a, centred = weight * deviation, s - mean
+        y = torch.addcmul(bias, centred, a)
+        gate, grad_y, grad_params = _excite_backward(ctx.attention, params, y,
+                                                     torch.addcmul(grad_scale * a, grad_offset, y))
+        scale = gate * a
+        grad_y = torch.addcmul(grad_y, grad_offset, gate)
+        grad_a = (grad_scale * gate + grad_y * centred).sum(0)
+        grad_s = grad_y * a
+        slope = None
+        if ctx.training:
+            # The batch's mean is that of s; its variance depends on z, and through s on z.
+            grad_var = grad_a * weight * deviation**3 * -.5
+            slope = (grad_var * (2 / len(z))).expand_as(s)
+            grad_s = grad_s - grad_s.mean(0) + slope * centred
         grad_z = None
         if ctx.needs_input_grad[0]:
             n = z.size(2) * z.size(3)
-            scale = scale.detach()
             constant = (grad_s - scale * grad_offset) / n
-            grad_z = _grad_z(z, s, grad, scale, constant, None if v is None else grad_v * (2 / n))
-        grad_identity = grad if ctx.has_identity else None
-        return (grad_z, grad_identity, *grad_params[:2], None, None, None, *grad_params[2:])
+            grad_z = _combine(grad, scale, z, None if slope is None else slope / n, s, constant)
+        return (grad_z, grad if ctx.has_identity else None, grad_a * deviation, grad_y.sum(0),
+                None, None, None, *grad_params)
 
 
-def _coefficients(excite: Callable[[Tensor], Tensor], s: Tensor, v: Tensor | None, weight: Tensor,
-                  bias: Tensor, eps: float, mean: Tensor | None = None,
-                  var: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """A and D of shape (N, C), and the mean and variance (C, ) that normalise.
-
-    With variances v the batch's own statistics are taken: the variance within the samples plus
-    that between them, which does not cancel however far the mean is from zero.
-    """
-    if v is not None:
-        mean = s.mean(0)
-        var = v.mean(0) + (s - mean).square().mean(0)
-    scale = weight * (var + eps).rsqrt()
-    y = torch.addcmul(bias, s - mean, scale)
-    gate = excite(y)
-    return gate * scale, gate * y, mean, var
-
-
-def _as_map(x: Tensor) -> Tensor:
-    return x[:, :, None, None]
+def _excite_backward(attention: ChannelAttention, params: list[Tensor], y: Tensor,
+                     grad_gate: Tensor) -> tuple[Tensor, Tensor, list[Tensor | None]]:
+    """Compute the channel weights again, and the gradients of their input and parameters."""
+    current = list(attention.parameters())
+    y = y.detach().requires_grad_()
+    with torch.enable_grad():
+        if all(p is q for p, q in zip(params, current, strict=True)):
+            gate = attention.excite(y)
+        else:
+            # functional_call had replaced them for the time of the forward pass.
+            names = [f'attention.{name}' for name, _ in attention.named_parameters()]
+            gate = torch.func.functional_call(_Excite(attention),
+                                              dict(zip(names, params, strict=True)), (y, ))
+    trained = [p for p in params if p.requires_grad]
+    grad_y, *grads = torch.autograd.grad(gate, (y, *trained), grad_gate, allow_unused=True)
+    grads = iter(grads)
+    return gate.detach(), grad_y, [next(grads) if p.requires_grad else None for p in params]
 
 
-def _variances(z: Tensor, s: Tensor) -> Tensor:
-    """Variance (N, C) of every channel of every sample about its mean s, biased."""
-    parts = [(z[i] - _as_map(s[i])).square_().mean((2, 3)) for i in chunks(len(z), z)]
-    return torch.cat(parts)
-
-
-def _centred_products(z: Tensor, s: Tensor, grad: Tensor) -> Tensor:
-    """Sum of grad * (z - s) over the positions, of shape (N, C)."""
-    parts = [(z[i] - _as_map(s[i])).mul_(grad[i]).sum((2, 3)) for i in chunks(len(z), z)]
-    return torch.cat(parts)
-
-
-def _grad_z(z: Tensor, s: Tensor, grad: Tensor, scale: Tensor, constant: Tensor,
-            slope: Tensor | None) -> Tensor:
+def _combine(grad: Tensor, scale: Tensor, z: Tensor, slope: Tensor | None, s: Tensor,
+             constant: Tensor) -> Tensor:
     """scale * grad + slope * (z - s) + constant, all coefficients of shape (N, C)."""
     result = torch.empty_like(z)
     if slope is not None:
         constant = constant - slope * s
     for i in chunks(len(z), z):
-        part = torch.mul(grad[i], _as_map(scale[i]), out=result[i])
-        if slope is not None:
-            part.addcmul_(z[i], _as_map(slope[i]))
-        part.add_(_as_map(constant[i]))
+        if slope is None:
+            torch.mul(grad[i], _as_map(scale[i]), out=result[i]).add_(_as_map(constant[i]))
+        elif is_channels_last(z):
+            part = torch.addcmul(_as_map(constant[i]), z[i], _as_map(slope[i]), out=result[i])
+            part.addcmul_(grad[i], _as_map(scale[i]))
+        else:
+            # One operation more, but the other form does not vectorise along the columns.
+            part = torch.mul(grad[i], _as_map(scale[i]), out=result[i])
+            part.addcmul_(z[i], _as_map(slope[i])).add_(_as_map(constant[i]))
     return result
+
+
+def _as_map(x: Tensor) -> Tensor:
+    return x[:, :, None, None]
