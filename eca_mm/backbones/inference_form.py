@@ -100,19 +100,20 @@ def inference_form(block: nn.Module) -> InferenceBlock | None:
         InferenceBlock | None: Computes the same and shares the attention with the block; None if
         the module is no such block or its last normalisation cannot be folded.
     """
-    if type(block) is AttentionInvertedResidual:
+    forward = type(block).forward
+    if forward is AttentionInvertedResidual.forward:
         *layers, last = block.conv
         if not last.with_norm or not can_fold(last.conv, last.norm):
             return None
         tail = ResidualTail(fuse_conv_bn_eval(last.conv, last.norm), block.attention)
         return InferenceBlock(nn.Sequential(*layers), tail, shortcut=block.use_res_connect)
-    if type(block) in (AttentionBasicBlock, AttentionBottleneck):
+    if forward in (AttentionBasicBlock.forward, AttentionBottleneck.forward):
         attention = block.attention
     else:
         attention = _last_plugin(block)
         if attention is None:
             return None
-    count = 2 if type(block) is AttentionBasicBlock else 3
+    count = 2 if forward is AttentionBasicBlock.forward else 3
     *pairs, last = [(getattr(block, f'conv{i}'), getattr(block, f'norm{i}'))
                     for i in range(1, count + 1)]
     if not can_fold(*last):

@@ -69,8 +69,8 @@ class ResidualTail(nn.Module):
         Returns:
             Tensor: Of shape (N, C_out, H', W').
         """
-        # Autograd does.
-        overwrite = overwrite and not torch.is_grad_enabled()
+        # Autograd needs it, and a trace would depend on whether gradients were on.
+        overwrite = overwrite and not torch.is_grad_enabled() and not torch.jit.is_tracing()
         if identity is not None and gates_weights(x, self.conv, self.attention):
             return self._matrix_product(x, identity, overwrite)
         out = self._merge(self.conv(x), identity, overwrite)
