@@ -5,16 +5,25 @@ _base_ = [
     '../_base_/default_runtime_mmdet.py',
 ]
 
+norm_cfg = dict(type='GN', num_groups=8)
 model = dict(
-    backbone=dict(depth=18, frozen_stages=-1, norm_eval=False, init_cfg=None),
-    neck=dict(in_channels=[64, 128, 256, 512], out_channels=128),
+    backbone=dict(
+        depth=18, frozen_stages=-1, norm_eval=False, init_cfg=None, zero_init_residual=False),
+    neck=dict(in_channels=[64, 128, 256, 512], out_channels=128, norm_cfg=norm_cfg),
     rpn_head=dict(in_channels=128, feat_channels=128),
     roi_head=dict(
         bbox_roi_extractor=dict(out_channels=128),
-        bbox_head=dict(in_channels=128, fc_out_channels=512)),
-    train_cfg=dict(rpn_proposal=dict(nms_pre=500, max_per_img=300),
-                   rcnn=dict(sampler=dict(num=128))),
-    test_cfg=dict(rpn=dict(nms_pre=500, max_per_img=300)))
+        bbox_head=dict(
+            type='ConvFCBBoxHead',
+            num_shared_convs=2,
+            num_shared_fcs=1,
+            in_channels=128,
+            conv_out_channels=128,
+            fc_out_channels=512,
+            norm_cfg=norm_cfg)),
+    train_cfg=dict(
+        rpn_proposal=dict(nms_pre=500, max_per_img=200), rcnn=dict(sampler=dict(num=128))),
+    test_cfg=dict(rpn=dict(nms_pre=500, max_per_img=200)))
 
 # The first 8 images of the small COCO excerpt with several objects, most of them not small.
 data = dict(
