@@ -33,7 +33,9 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, KeyError):
         return _explain_registry(error)
     if isinstance(error, TypeError):
-        return _explain_argument(error)
+        return _explain_argument(error) or _explain_value(error)
+    if isinstance(error, ValueError):
+        return _explain_value(error)
     return None
 
 
@@ -99,6 +101,14 @@ def _explain_argument(error: TypeError) -> str | None:
     if lacking and frames and frames[0].f_code.co_name == 'build_from_cfg':
         return f'The config gives {lacking[1]} no value for its argument {lacking[2]}.'
     return None
+
+
+def _explain_value(error: Exception) -> str | None:
+    """What this package's own constructors say of a value from the config is a sentence."""
+    frames = list(_frames(error.__traceback__))
+    built = any(frame.f_code.co_name == 'build_from_cfg' for frame in frames)
+    ours = frames[-1].f_globals.get('__name__', '').startswith('eca_mm.') if frames else False
+    return f'The config has a value that cannot be used: {error}' if built and ours else None
 
 
 def _frames(trace: TracebackType | None):

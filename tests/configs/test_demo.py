@@ -1,4 +1,4 @@
-"""The small studies of configs/demo run on real images; tests/tools/test_demo_shapes.py has the demo."""
+"""The small studies of configs/demo on real images (the demo: tests/tools/test_demo_shapes.py)."""
 from eca_mm.compat import load_checkpoint_file
 from tests.configs.catalog import ROOT
 from tests.engine.processes import run_tool

@@ -73,6 +73,7 @@ def test_an_earlier_run_is_set_aside_not_overwritten(trained):
     (('default_hooks.chekpoint.interval=1', ), ("'chekpoint'", "'checkpoint'")),
     (('model.backbone.type=ECAResnet', ), ("'ECAResnet'", "'ECAResNet'")),
     (('model.backbone.dept=18', ), ('ECAResNet', "'dept'", "'depth'")),
+    (('model.backbone.kernel_size=4', ), ('kernel_size is 4', 'odd')),
     (('train_cfg.max_epoch=1', ), ('EpochBasedTrainLoop', "'max_epoch'", "'max_epochs'")),
     (('train_dataloader.batchsize=1', ), ("'batchsize'", "'batch_size'")),
     (('optim_wrapper.optimizer.momentun=0', ), ('SGD', "'momentun'", "'momentum'")),
