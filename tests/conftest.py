@@ -9,6 +9,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1' if 'PYTEST_XDIST_WORKER' in os.envi
 
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 
 # Before any test module, so that those may import mmdet first, as import sorting has it.
 import eca_mm  # noqa: F401
@@ -23,6 +24,16 @@ os.environ['PATH'] = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PAT
 def seed_torch():
     """The same random numbers in every run, whatever ran before."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def keep_default_scope():
+    """No test leaves the registries' default scope changed for the next one, as a Runner does."""
+    instances = DefaultScope._instance_dict
+    before = instances.copy()
+    yield
+    instances.clear()
+    instances.update(before)
 
 
 def _data_root(variable: str, default: str, holds: str) -> Path:

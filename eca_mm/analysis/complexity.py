@@ -90,7 +90,7 @@ def measure_complexity(model: nn.Module, shape: tuple[int, int] | None = None) -
     """
     is_detector = isinstance(model, BaseDetector)
     height, width = shape or ((800, 1280) if is_detector else (224, 224))
-    data_samples = [_data_sample(height, width)] if is_detector else None
+    data_samples = [data_sample(height, width)] if is_detector else None
     forward = _TensorForward(model, data_samples)
     inputs = torch.rand(1, 3, height, width, device=next(model.parameters()).device)
     flops, activations = (
@@ -100,8 +100,16 @@ def measure_complexity(model: nn.Module, shape: tuple[int, int] | None = None) -
     return Complexity((height, width), *count_parameters(model), int(flops), int(activations))
 
 
-def _data_sample(height: int, width: int) -> DetDataSample:
-    """The meta information that a detector wants to know about an image."""
+def data_sample(height: int, width: int) -> DetDataSample:
+    """Describe an image to a detector, which wants to know about its size.
+
+    Args:
+        height (int): Its height in pixels.
+        width (int): Its width in pixels.
+
+    Returns:
+        DetDataSample: With that size as the original, the resized and the padded one.
+    """
     size = (height, width)
     meta = dict(img_shape=size, ori_shape=size, pad_shape=size, batch_input_shape=size,
                 scale_factor=(1., 1.))
