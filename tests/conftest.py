@@ -26,9 +26,17 @@ def seed_torch():
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True, scope='module')
+def no_default_scope():
+    """Every module starts and ends without a default scope for the registries."""
+    DefaultScope._instance_dict.clear()
+    yield
+    DefaultScope._instance_dict.clear()
+
+
 @pytest.fixture(autouse=True)
 def keep_default_scope():
-    """No test leaves the registries' default scope changed for the next one, as a Runner does."""
+    """No test leaves the default scope changed for the next one, as a Runner does."""
     instances = DefaultScope._instance_dict
     before = instances.copy()
     yield

@@ -15,8 +15,7 @@ def gates_weights(x: Tensor, conv: nn.Conv2d, attention: nn.Module | None) -> bo
     known before the convolution has run, and ``(gate * W) x + gate * b + identity`` is one matrix
     product without another pass over the map. It costs one weight matrix (C_out, C_in) per
     sample, and the matrix product is slower than the convolution where the map is small: it
-    pays from about 2 C_in positions on, whatever the batch and the memory format
-    (docs/benchmarks.md).
+    pays from about 2 C_in positions on, whatever the batch and the memory format.
 
     Args:
         x (Tensor): Input of the convolution, of shape (N, C_in, H, W).
