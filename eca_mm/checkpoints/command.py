@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from rich.table import Table
+from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
 from ..compat import UserError, load_checkpoint_file
@@ -108,7 +109,6 @@ def save_weights(weights: Mapping[str, Tensor], path: str | Path, meta: Mapping)
         meta (Mapping): What to say about them; plain values.
 
     Raises:
-        UserError: If safetensors is asked for and not installed.
         OSError: If the file cannot be written.
     """
     # Copies: a file of views would hold all that they are views of.
@@ -126,17 +126,9 @@ def serialise(weights: Mapping[str, Tensor], meta: Mapping, safetensors: bool = 
 
     Returns:
         bytes: The same for the same weights.
-
-    Raises:
-        UserError: If safetensors is asked for and not installed.
     """
     if safetensors:
-        try:
-            from safetensors.torch import save
-        except ImportError as error:
-            raise UserError('Writing .safetensors needs the package safetensors: '
-                            'run `pip install safetensors`.') from error
-        return save(dict(weights), {key: str(value) for key, value in meta.items()})
+        return safetensors_bytes(dict(weights), {key: str(value) for key, value in meta.items()})
     data = io.BytesIO()
     torch.save(dict(meta=dict(meta), state_dict=dict(weights)), data)
     return data.getvalue()

@@ -9,6 +9,7 @@ import zipfile
 
 import torch
 from mmengine.runner import checkpoint as mmengine_checkpoint
+from safetensors.torch import load_file
 
 from .errors import UserError
 from .pickle_scan import MMENGINE_GLOBALS, ForbiddenName, scan, scanning_pickle
@@ -121,11 +122,6 @@ def load_scanned(path, map_location='cpu'):
 
 
 def _load_safetensors(path, map_location):
-    try:
-        from safetensors.torch import load_file
-    except ImportError as error:
-        raise UserError(f'Reading {path} needs the package safetensors: '
-                        'run `pip install safetensors`.') from error
     return load_file(path)
 
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
+from safetensors.torch import save_file
 
 from eca_mm.compat import UserError, load_checkpoint_file, pickle_scan, safe_load
 
@@ -258,7 +259,6 @@ def test_torch_itself_reads_what_mmengine_writes(tmp_path):
 
 
 def test_safetensors(tmp_path):
-    save_file = pytest.importorskip('safetensors.torch').save_file
     save_file({'w': torch.arange(3.0)}, tmp_path / 'w.safetensors')
     loaded = load_checkpoint_file(tmp_path / 'w.safetensors')
     assert list(loaded) == ['w'] and torch.equal(loaded['w'], torch.arange(3.0))
