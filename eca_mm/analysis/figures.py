@@ -6,14 +6,14 @@ from eca_mm.checkpoints.saving import write_atomically
 from eca_mm.compat import UserError
 
 
-def write_figures(figures: dict, path: str) -> None:
+def write_figures(figures: dict | list, path: str) -> None:
     """Write figures as JSON, whole or not at all.
 
     An older JSON file of that name is replaced; any other file is more likely a slip of the
     command line than meant to go.
 
     Args:
-        figures (dict): Names and values, of JSON's types.
+        figures (dict | list): Names and values, of JSON's types.
         path (str): File to write.
 
     Raises:

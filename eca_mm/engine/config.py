@@ -1,8 +1,8 @@
 """Reading a config so that a slip of the pen is reported, not ignored."""
-import difflib
 import inspect
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from mmengine.config import Config
@@ -10,6 +10,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 from ..compat import UserError
+from .signatures import nearest
 
 # Keys that mmengine reads from the config besides the arguments of its Runner.
 _OTHER_KEYS = {'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn', 'compile', 'runner_type',
@@ -18,12 +19,13 @@ _DEFAULT_HOOKS = {'runtime_info', 'timer', 'sampler_seed', 'logger', 'param_sche
                   'checkpoint', 'visualization'}
 
 
-def load_config(path: str, options: dict | None = None) -> Config:
+def load_config(path: str, options: dict | None = None, checked: bool = True) -> Config:
     """Read a config file, apply overrides and look for misspelt keys.
 
     Args:
         path (str): A config file (.py, .yml, .yaml or .json).
         options (dict, optional): Overrides by dotted key, as ``--cfg-options`` gives them.
+        checked (bool): Whether to look for misspelt keys.
 
     Returns:
         Config: The resolved config.
@@ -48,7 +50,8 @@ def load_config(path: str, options: dict | None = None) -> Config:
         except Exception as error:
             raise UserError(f'--cfg-options {key}={value} does not fit the config: '
                             f'{_one_line(error)}.') from error
-    check_keys(config)
+    if checked:
+        check_keys(config)
     return config
 
 
@@ -61,18 +64,24 @@ def check_keys(config: Config) -> None:
         config (Config): A resolved config.
 
     Raises:
-        UserError: Naming the key and the one that is probably meant.
+        UserError: Naming the key and the one that is probably meant, or what is lacking.
     """
-    known = set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}
-    for keys, allowed, where in (
-            (config.keys(), known | _OTHER_KEYS, 'key'),
-            (config.get('default_hooks') or {}, _DEFAULT_HOOKS, 'entry of default_hooks,')):
-        for key in sorted(set(keys) - allowed):
-            # Plain variables of a config are keys too; only a near miss is a mistake.
-            near = difflib.get_close_matches(key, allowed, 1, cutoff=0.85)
-            if near and not key.startswith(f'{near[0]}_'):
-                raise UserError(f'The config has an unknown {where} {key!r}: if {near[0]!r} is '
-                                'meant, correct it; a variable of your own needs another name.')
+    for where, key, near in misspelt_keys(config):
+        kind = f'entry of {where},' if where else 'key'
+        raise UserError(f'The config has an unknown {kind} {key!r}: if {near!r} is meant, correct '
+                        'it; a variable of your own needs another name.')
+    check_parts(config)
+
+
+def check_parts(config: Config) -> None:
+    """Look for parts that a config lacks.
+
+    Args:
+        config (Config): A resolved config.
+
+    Raises:
+        UserError: If it has no model, or only some of what training, validation or testing needs.
+    """
     if 'model' not in config:
         raise UserError("The config has no 'model'; write one or inherit it by _base_.")
     for part, needs in (('train', ('train_dataloader', 'train_cfg', 'optim_wrapper')),
@@ -82,6 +91,27 @@ def check_keys(config: Config) -> None:
         if 0 < len(absent) < len(needs):
             raise UserError(f'The config has no {" and no ".join(absent)}, but {part}ing needs all '
                             f'of {", ".join(needs)}.')
+
+
+def misspelt_keys(config: Config) -> Iterator[tuple[str, str, str]]:
+    """Find top-level keys, and entries of ``default_hooks``, that are nearly one of mmengine's.
+
+    Plain variables of a config are keys too; only a near miss is a mistake.
+
+    Args:
+        config (Config): A resolved config.
+
+    Yields:
+        tuple[str, str, str]: Where (``''`` or ``'default_hooks'``), the key, and what is meant.
+    """
+    known = set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}
+    for where, keys, allowed in (
+            ('', config.keys(), known | _OTHER_KEYS),
+            ('default_hooks', config.get('default_hooks') or {}, _DEFAULT_HOOKS)):
+        for key in sorted(set(keys) - allowed):
+            near = nearest(key, allowed, cutoff=0.85)
+            if near and not key.startswith(f'{near}_'):
+                yield where, key, near
 
 
 def use_work_dir(config: Config, path: str, work_dir: str | None) -> None:

@@ -1,11 +1,11 @@
 """From an exception to the one sentence that a user needs."""
-import difflib
 import errno
-import inspect
 import re
+from collections.abc import Iterable
 from types import FrameType, TracebackType
 
 from ..compat import UserError
+from .signatures import arguments, nearest
 
 _NOT_REGISTERED = re.compile(r"(\S+) is not in the (\S+) registry|Cannot find (\S+) in registry")
 _BAD_ARGUMENT = re.compile(r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'")
@@ -94,7 +94,7 @@ def _explain_argument(error: TypeError) -> str | None:
             cls = frame.f_locals.get('obj_cls') if built else _resolve(bad[1], frame)
             if holders and cls is not None:
                 return (f'The config gives {cls.__name__} an argument {key!r} that it does not '
-                        f'have{_suggest(key, _arguments(cls))}.')
+                        f'have{_suggest(key, arguments(cls)[0])}.')
         return None
     lacking = _NO_ARGUMENT.search(text)
     # Only where the constructor was called straight from the config is the config to blame.
@@ -122,21 +122,6 @@ def _resolve(name: str, frame: FrameType):
     return found if callable(found) else None
 
 
-def _arguments(cls) -> set:
-    """Names that a class's constructor takes, those it hands on to its parents included."""
-    names = set()
-    for base in inspect.getmro(cls)[:-1] if inspect.isclass(cls) else (cls,):
-        function = base.__dict__.get('__init__') if inspect.isclass(base) else base
-        if function is None:
-            continue
-        parameters = inspect.signature(function).parameters.values()
-        names.update(p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL))
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            break
-    return names - {'self'}
-
-
-def _suggest(name: str, names: set) -> str:
-    by_lower = {other.lower(): other for other in names}
-    near = difflib.get_close_matches(name.split('.')[-1].lower(), by_lower, 1, cutoff=0.5)
-    return f' (did you mean {by_lower[near[0]]!r}?)' if near else ''
+def _suggest(name: str, names: Iterable[str]) -> str:
+    near = nearest(name, names)
+    return f' (did you mean {near!r}?)' if near else ''

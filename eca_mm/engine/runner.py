@@ -136,16 +136,26 @@ class CheckedRunner(Runner):
 
     def _init_model_weights(self) -> None:
         for module in self.model.modules():
-            _check_pretrained(module)
+            check_pretrained(module)
         super()._init_model_weights()
 
 
-def _check_pretrained(module: nn.Module) -> None:
+def check_pretrained(module: nn.Module) -> KeyReport | None:
     """Refuse ``init_cfg=dict(type='Pretrained')`` weights of another architecture.
 
     mmengine loads what fits and logs the rest, which leaves a part of the network random. Weights
     that are merely absent are accepted: that is how an attention is added to a trained network.
+
+    Args:
+        module (nn.Module): A model or a part of one; not those in it.
+
+    Returns:
+        KeyReport | None: The comparison with the last such weights; None without any.
+
+    Raises:
+        UserError: If no weight matches, or some have another shape.
     """
+    report = None
     configs = getattr(module, 'init_cfg', None) or ()
     for cfg in [configs] if isinstance(configs, dict) else configs:
         if cfg.get('type') != 'Pretrained':
@@ -161,6 +171,7 @@ def _check_pretrained(module: nn.Module) -> None:
             where = f' (its part {prefix!r})' if prefix else ''
             raise UserError(f'Pretrained weights {path}{where} do not fit {type(module).__name__}: '
                             f'{report}; use weights of the same architecture.')
+    return report
 
 
 def _with_named_files(node):

@@ -13,6 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # Paths below configs/ of everything that is in the metafiles; the demo is not.
 EVERY = sorted(path.relative_to(ROOT / 'configs').as_posix()
                for path in (ROOT / 'configs').glob('[!_]*/*.py') if path.parent.name != 'demo')
+DEMOS = sorted(path.relative_to(ROOT / 'configs').as_posix()
+               for path in (ROOT / 'configs/demo').glob('*.py'))
 # Rows of the paper's tables: four GPUs.
 ALL = [name for name in EVERY if '_4xb' in name]
 CLASSIFIERS = [name for name in ALL if '_in1k' in name]

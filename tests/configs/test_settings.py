@@ -6,7 +6,9 @@ import torch
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS, init_default_scope
 
-from .catalog import ALL, CLASSIFIERS, DETECTORS, ECA_CLASSIFIERS, load
+from eca_mm.analysis.config_checks import check_config
+
+from .catalog import ALL, CLASSIFIERS, DEMOS, DETECTORS, ECA_CLASSIFIERS, EVERY, load
 
 
 def learning_rates(config, iterations_per_epoch: int) -> list[list[float]]:
@@ -126,3 +128,11 @@ def test_runtime(name):
     assert [hook.type for hook in config.custom_hooks] == ['StopOnInvalidLoss']
     assert config.auto_scale_lr.enable is False
     assert config.default_scope == ('mmdet' if name in DETECTORS else 'mmpretrain')
+
+
+@pytest.mark.parametrize('name', [*EVERY, *DEMOS])
+def test_nothing_is_wrong_but_absent_data_and_weights(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = [finding for finding in check_config(load(name))
+             if finding.check not in ('data', 'weights')]
+    assert found == []

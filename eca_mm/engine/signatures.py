@@ -1,0 +1,52 @@
+"""What the constructors that a config calls can take."""
+import difflib
+import inspect
+from collections.abc import Callable, Iterable
+
+
+def arguments(kind: Callable) -> tuple[dict, bool]:
+    """What a class's constructor or a function takes.
+
+    Args:
+        kind (Callable): The class or function.
+
+    Returns:
+        tuple[dict[str, inspect.Parameter], bool]: The arguments by name, those that a constructor
+        hands on to its parents by ``**kwargs`` included; and whether it takes others besides
+        without saying which.
+    """
+    functions = [kind]
+    if inspect.isclass(kind):
+        functions = [vars(base)['__init__'] for base in inspect.getmro(kind)[:-1]
+                     if '__init__' in vars(base)]
+    found, takes_others = {}, False
+    for function in functions:
+        try:
+            parameters = inspect.signature(function).parameters.values()
+        except ValueError:
+            # Compiled functions do not tell.
+            return found, True
+        for parameter in parameters:
+            if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+                found.setdefault(parameter.name, parameter)
+        takes_others = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+        if not takes_others:
+            break
+    found.pop('self', None)
+    return found, takes_others
+
+
+def nearest(name: str, names: Iterable[str], cutoff: float = 0.5) -> str | None:
+    """Find the name that is probably meant by a misspelt one.
+
+    Args:
+        name (str): The misspelt name; a scope before it (``mmdet.``) does not count.
+        names (Iterable[str]): What there is; upper and lower case are alike.
+        cutoff (float): How similar the two must be, from 0 to 1.
+
+    Returns:
+        str | None: The nearest, or None if none is near.
+    """
+    by_lower = {other.lower(): other for other in sorted(names)}
+    near = difflib.get_close_matches(name.split('.')[-1].lower(), by_lower, 1, cutoff=cutoff)
+    return by_lower[near[0]] if near else None
