@@ -28,8 +28,8 @@ def prepare_processes(launcher: str, timeout: float | None = None) -> None:
             when None.
 
     Raises:
-        UserError: If the launcher's environment variables are absent or there are fewer GPUs than
-            processes.
+        UserError: If the launcher's environment variables are absent, MPI's processes on several
+            machines do not know where to meet, or there are fewer GPUs than processes.
     """
     names = _VARIABLES[launcher]
     absent = [name for name in names if name not in os.environ]
@@ -42,6 +42,12 @@ def prepare_processes(launcher: str, timeout: float | None = None) -> None:
         if int(local_rank) >= gpus:
             raise UserError(f'{int(local_rank) + 1} GPUs are asked for on this machine, which has '
                             f'{gpus}: start no more processes than there are GPUs.')
+    if launcher == 'mpi' and 'MASTER_ADDR' not in os.environ:
+        # Nobody else sets it: mmengine asks for it, and other machines would wait for this one.
+        if os.environ.get('OMPI_COMM_WORLD_LOCAL_SIZE', world_size) != world_size:
+            raise UserError('--launcher mpi on several machines needs the address of the first: '
+                            'start it by mpirun -x MASTER_ADDR=<its name>.')
+        os.environ['MASTER_ADDR'] = '127.0.0.1'
     if get_device() != 'cpu' or distributed.is_initialized():
         return
     os.environ.update(RANK=rank, WORLD_SIZE=world_size, LOCAL_RANK=local_rank)

@@ -2,14 +2,20 @@
 import multiprocessing
 import os
 import runpy
+import socket
 import subprocess
 import sys
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
 
 ROOT = Path(__file__).resolve().parents[2]
+# What torchrun, srun and mpirun call a process's rank, their number, and the rank on its machine.
+_NAMES = {'pytorch': ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
+          'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
+          'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK')}
 # Its children are forked from a process that has imported all and computed nothing.
 _CONTEXT = multiprocessing.get_context('forkserver')
 _CONTEXT.set_forkserver_preload(['eca_mm', 'mmdet.apis', 'mmpretrain.apis'])
@@ -17,7 +23,32 @@ _CONTEXT.set_forkserver_preload(['eca_mm', 'mmdet.apis', 'mmpretrain.apis'])
 
 def run_tool(folder: Path, tool: str, *arguments, **environment) -> subprocess.CompletedProcess:
     """Run ``tools/<tool>`` with arguments in a process of its own, in a working directory."""
-    out, err = folder / '.stdout', folder / '.stderr'
+    return _start(folder, '', tool, arguments, environment)
+
+
+def run_tool_in_processes(folder: Path, world: int, tool: str, *arguments,
+                          launcher: str = 'pytorch') -> list[subprocess.CompletedProcess]:
+    """Run a tool in several processes that work together, as a launcher would start them."""
+    port = free_port()
+
+    def run(rank):
+        environment = dict(zip(_NAMES[launcher], map(str, (rank, world, rank)), strict=True))
+        return _start(folder, str(rank), tool, (*arguments, '--launcher', launcher),
+                      {**environment, 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': port})
+
+    with ThreadPoolExecutor(world) as pool:
+        return list(pool.map(run, range(world)))
+
+
+def free_port() -> str:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(('', 0))
+        return str(probe.getsockname()[1])
+
+
+def _start(folder, name, tool, arguments, environment):
+    out, err = folder / f'.stdout{name}', folder / f'.stderr{name}'
     process = _CONTEXT.Process(target=_run, args=(
         str(ROOT / 'tools' / tool), [str(a) for a in arguments], str(folder), str(out), str(err),
         environment))

@@ -1,4 +1,6 @@
 """Several processes do what one would: tools/dist_train.sh against a run in one process."""
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from mmengine.dataset import pseudo_collate
@@ -7,7 +9,7 @@ from mmengine.registry import DATASETS, MODELS, DefaultScope
 from eca_mm.compat import load_checkpoint_file
 from eca_mm.engine.config import load_config
 from tests.engine import samples
-from tests.engine.processes import run_script, run_tool
+from tests.engine.processes import free_port, run_script, run_tool
 
 IMAGES, JOINT_BATCH = 12, 4
 
@@ -30,7 +32,10 @@ custom_hooks.append(dict(type='SeedByRank'))
 load_from = 'initial.pth'
 """
 
-processes = pytest.mark.parametrize('world', [2, pytest.param(4, marks=pytest.mark.slow)])
+# On one machine, and on two (both of them this one): two torchrun agents that meet at one address.
+processes = pytest.mark.parametrize(('nodes', 'world'), [
+    (1, 2), pytest.param(1, 4, marks=pytest.mark.slow),
+    pytest.param(2, 4, marks=pytest.mark.slow)])
 
 
 @pytest.fixture
@@ -38,11 +43,15 @@ def train(tmp_path):
     """A function that trains in several processes and returns the weights."""
     (tmp_path / 'seeded.py').write_text(SEEDED)
 
-    def run(config, world):
-        result = run_script(tmp_path, 'dist_train.sh', config, world, '--cfg-options',
-                            f'train_dataloader.batch_size={JOINT_BATCH // world}',
-                            PYTHONPATH=str(tmp_path))
-        assert result.returncode == 0, result.stderr[-3000:]
+    def run(config, nodes, world):
+        port = {} if nodes == 1 else {'PORT': free_port(), 'MASTER_ADDR': '127.0.0.1'}
+        with ThreadPoolExecutor() as pool:
+            results = list(pool.map(lambda node: run_script(
+                tmp_path, 'dist_train.sh', config, world // nodes, '--cfg-options',
+                f'train_dataloader.batch_size={JOINT_BATCH // world}', PYTHONPATH=str(tmp_path),
+                NNODES=str(nodes), NODE_RANK=str(node), **port), range(nodes)))
+        for result in results:
+            assert result.returncode == 0, result.stderr[-3000:]
         return load_checkpoint_file(str(tmp_path / 'work_dirs/config/epoch_1.pth'))['state_dict']
     return run
 
@@ -65,7 +74,7 @@ def check_equal(found, expected, initial):
 
 
 @processes
-def test_classification_equals_the_joint_batch(tmp_path, train, world):
+def test_classification_equals_the_joint_batch(tmp_path, train, nodes, world):
     samples.draw_classes(tmp_path / 'classes', images=IMAGES // len(samples.CLASSES))
     config = samples.write_config(
         tmp_path / 'config.py', samples.CLASSIFICATION, tmp_path / 'classes',
@@ -79,11 +88,11 @@ def test_classification_equals_the_joint_batch(tmp_path, train, world):
     expected = load_checkpoint_file(str(tmp_path / 'single/epoch_1.pth'))['state_dict']
 
     (tmp_path / 'seeded.py').unlink()
-    check_equal(train(config, world), expected, model.state_dict())
+    check_equal(train(config, nodes, world), expected, model.state_dict())
 
 
 @processes
-def test_faster_rcnn_equals_averaged_gradients(tmp_path, train, world):
+def test_faster_rcnn_equals_averaged_gradients(tmp_path, train, nodes, world):
     samples.draw_coco(tmp_path / 'coco', IMAGES)
     path = samples.write_config(
         tmp_path / 'config.py', samples.DETECTION, tmp_path / 'coco', MORE)
@@ -111,4 +120,4 @@ def test_faster_rcnn_equals_averaged_gradients(tmp_path, train, world):
             (model.parse_losses(losses)[0] / world).backward()
         optimizer.step()
 
-    check_equal(train(path, world), model.state_dict(), initial)
+    check_equal(train(path, nodes, world), model.state_dict(), initial)
