@@ -1,6 +1,12 @@
 #!/usr/bin/env python
 """Train a classifier or a detector from a config."""
+import os
+
+from rich.console import Console
+
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
+from eca_mm.analysis import write_figures
+from eca_mm.analysis.data_profile import STARVED, profile_data, worker_choices
 from eca_mm.checkpoints.saving import latest_checkpoint
 from eca_mm.compat import UserError
 from eca_mm.engine.cli import new_parser, run
@@ -20,7 +26,14 @@ def main() -> None:
     parser.add_argument('--auto-scale-lr', action='store_true',
                         help='scale the learning rate by the batch size, relative to the '
                         "config's auto_scale_lr.base_batch_size")
+    parser.add_argument('--profile-data', nargs='*', type=int, metavar='N',
+                        help='do not train, but measure how fast N (several may be given; default: '
+                        '0, 1, 2, 4 ... up to the number of cores) worker processes load data, '
+                        'against the time of a training step; the figures go to data_profile.json '
+                        'in the work directory too')
     args = parser.parse_args()
+    if min(args.profile_data or [0]) < 0:
+        parser.error(f'--profile-data expects numbers from 0 on, but got {args.profile_data}')
 
     config = load_config(args.config, args.cfg_options)
     config.launcher = args.launcher
@@ -35,7 +48,16 @@ def main() -> None:
         config.resume = config.load_from is not None
     if config.get('train_cfg') is None:
         raise UserError(f'Config {args.config} has no train_cfg, so there is nothing to train.')
-    build_runner(config).train()
+    runner = build_runner(config)
+    if args.profile_data is None:
+        runner.train()
+        return
+    profile = profile_data(runner, args.profile_data or worker_choices())
+    Console().print(profile.table())
+    print(f'num_workers={profile.best.workers} is '
+          + ('enough.' if profile.best.waiting(profile.step) < STARVED else
+             'the best of them, but the model still waits for data.'))
+    write_figures(profile.figures(), os.path.join(config.work_dir, 'data_profile.json'))
 
 
 if __name__ == '__main__':
