@@ -1,4 +1,5 @@
 """Several processes do what one would: tools/dist_train.sh against a run in one process."""
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -9,7 +10,7 @@ from mmengine.registry import DATASETS, MODELS, DefaultScope
 from eca_mm.compat import load_checkpoint_file
 from eca_mm.engine.config import load_config
 from tests.engine import samples
-from tests.engine.processes import free_port, run_script, run_tool
+from tests.engine.processes import ROOT, free_port, run_script, run_tool
 
 IMAGES, JOINT_BATCH = 12, 4
 
@@ -44,11 +45,12 @@ def train(tmp_path):
     (tmp_path / 'seeded.py').write_text(SEEDED)
 
     def run(config, nodes, world):
+        path = f'{tmp_path}{os.pathsep}{ROOT}'
         port = {} if nodes == 1 else {'PORT': free_port(), 'MASTER_ADDR': '127.0.0.1'}
         with ThreadPoolExecutor() as pool:
             results = list(pool.map(lambda node: run_script(
                 tmp_path, 'dist_train.sh', config, world // nodes, '--cfg-options',
-                f'train_dataloader.batch_size={JOINT_BATCH // world}', PYTHONPATH=str(tmp_path),
+                f'train_dataloader.batch_size={JOINT_BATCH // world}', PYTHONPATH=path,
                 NNODES=str(nodes), NODE_RANK=str(node), **port), range(nodes)))
         for result in results:
             assert result.returncode == 0, result.stderr[-3000:]
