@@ -25,6 +25,14 @@ class KeyValues(DictAction):
             parser.error(f'{option_string} expects KEY=VALUE pairs, but got {" ".join(values)}')
 
 
+def side(text: str) -> int:
+    """Read one side of an image from the command line: a positive number of pixels."""
+    value = int(text) if text.isdecimal() else 0
+    if not value:
+        raise argparse.ArgumentTypeError(f'expects two positive integers, but got {text!r}')
+    return value
+
+
 def new_parser(description: str, example: str) -> argparse.ArgumentParser:
     """Start the argument parser of a training or testing tool.
 

@@ -10,14 +10,6 @@ from eca_mm.engine import cli
 from eca_mm.engine.config import load_config
 
 
-def side(text: str) -> int:
-    """Read one side of the input."""
-    value = int(text) if text.isdecimal() else 0
-    if not value:
-        raise argparse.ArgumentTypeError(f'expects two positive integers, but got {text!r}')
-    return value
-
-
 def main() -> None:
     """Measure what the command line asks for."""
     parser = argparse.ArgumentParser(
@@ -25,7 +17,7 @@ def main() -> None:
         epilog='example: python tools/analysis_tools/complexity.py '
         'configs/eca_resnet/eca-resnet50-k3557_4xb64_in1k.py --json complexity.json')
     parser.add_argument('config', help='config of a classifier or detector')
-    parser.add_argument('--shape', nargs=2, type=side, metavar=('H', 'W'),
+    parser.add_argument('--shape', nargs=2, type=cli.side, metavar=('H', 'W'),
                         help='input size in pixels (default: 224 224 for classifiers, 800 1280 '
                         'for detectors)')
     parser.add_argument('--json', metavar='F', help='write the figures to this JSON file too')

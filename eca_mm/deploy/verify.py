@@ -1,0 +1,99 @@
+"""Whether an exported file computes what its model does."""
+import inspect
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .export import TensorModel
+
+# Twenty times what single precision makes of the deepest networks here.
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far a file is from its model for one input.
+
+    Attributes:
+        shape (tuple[int, ...]): Shape (N, 3, H, W) of the images.
+        largest (float): Largest difference of any output value.
+        relative (float): The same beside the largest value of that output.
+    """
+
+    shape: tuple[int, ...]
+    largest: float
+    relative: float
+
+
+def shapes_to_try(shape: tuple[int, int], fixed_size: bool = False) -> list[tuple[int, ...]]:
+    """Choose batches and sizes that tell whether a file takes any.
+
+    Args:
+        shape (tuple[int, int]): Height and width that the file was traced with.
+        fixed_size (bool): Whether it takes no other. Defaults to False.
+
+    Returns:
+        list[tuple[int, ...]]: Shapes (N, 3, H, W), odd ones among them.
+    """
+    height, width = shape
+    others = [] if fixed_size else [(2, 3, height * 3 // 4 | 1, width), (1, 3, height, width + 33)]
+    return [(1, 3, height, width), (3, 3, height, width), *others]
+
+
+def compare(model: TensorModel, path: Path, kind: str,
+            shapes: Iterable[tuple[int, ...]]) -> list[Difference]:
+    """Run an exported file beside its model on random images.
+
+    Args:
+        model (TensorModel): What the file was made from, or the ordinary form of that.
+        path (Path): The file.
+        kind (str): Its format, a key of :data:`eca_mm.deploy.export.SUFFIXES`; ONNX files run in
+            ONNX Runtime, the others in PyTorch.
+        shapes (Iterable[tuple[int, ...]]): Shapes (N, 3, H, W) of the images.
+
+    Returns:
+        list[Difference]: One per shape. NaN counts as infinitely far.
+    """
+    with warnings.catch_warnings():
+        # Of torch.export.load about the memory of its own file.
+        warnings.simplefilter('ignore')
+        run = _runner(path, kind)
+    generator = torch.Generator().manual_seed(0)
+    differences = []
+    for shape in shapes:
+        images = torch.randn(shape, generator=generator)
+        with torch.no_grad():
+            expected = model(images)
+            found = run(images)
+        differences.append(_difference(shape, expected, found))
+    return differences
+
+
+def _difference(shape, expected, found) -> Difference:
+    if [value.shape for value in expected] != [value.shape for value in found]:
+        return Difference(shape, float('inf'), float('inf'))
+    pairs = [(float((a - b).abs().max().nan_to_num(nan=float('inf'))), float(a.abs().max()))
+             for a, b in zip(expected, found, strict=True)]
+    return Difference(shape, max(largest for largest, _ in pairs),
+                      max(largest / max(scale, 1e-12) for largest, scale in pairs))
+
+
+def _runner(path: Path, kind: str) -> Callable[[Tensor], list[Tensor]]:
+    if kind == 'onnx':
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
+        return lambda images: [torch.from_numpy(value) for value in session.run(
+            None, {'images': images.numpy()})]
+    if kind == 'torch-export':
+        program = torch.export.load(path)
+        # Guards (since torch 2.9) hold max pooling to the parity of the traced size for no reason.
+        guarded = 'check_guards' in inspect.signature(program.module).parameters
+        module = program.module(check_guards=False) if guarded else program.module()
+    else:
+        module = torch.jit.load(str(path))
+    return lambda images: list(module(images))
