@@ -8,9 +8,10 @@ export PYTHON
 override VENV := $(shell realpath -m -- '$(VENV)' 2>/dev/null || echo '$(CURDIR)/$(VENV)')
 RUN := '$(VENV)/bin/python'
 PYTEST_ARGS ?=
+STACKS ?=
 WORKERS ?= 2
 
-.PHONY: help setup demo test test-slow lint mmcv-ops
+.PHONY: help setup demo test test-slow test-matrix lint mmcv-ops
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || \
@@ -18,6 +19,7 @@ help:  ## list the targets
 	@echo
 	@echo '  VENV=DIR      the virtual environment (default: .venv)'
 	@echo '  WORKERS=N     test processes, about 2 GB of memory each (default: 2)'
+	@echo '  STACKS=NAMES  which stacks of docs/compatibility.md (default: all)'
 	@echo '  PYTHON=EXE    the Python 3.10 to 3.13 to make it with (default: python3)'
 
 setup:  ## make the virtual environment; leaves alone what is up to date
@@ -31,6 +33,9 @@ test: setup  ## run the default tests
 
 test-slow: setup  ## run the tests that take long
 	@$(RUN) -m pytest -m slow $(PYTEST_ARGS)
+
+test-matrix:  ## run the default tests in every supported stack, an environment each (hours)
+	@.dev_scripts/test_matrix.py $(STACKS)
 
 lint: setup  ## check the style, and that every config parses and is in its metafile
 	@.dev_scripts/lint.sh '$(VENV)'
