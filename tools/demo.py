@@ -5,7 +5,7 @@ import os
 
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
 from eca_mm.compat import UserError, load_checkpoint_file
-from eca_mm.engine.cli import KeyValues, run
+from eca_mm.engine.cli import HelpFormatter, KeyValues, run
 from eca_mm.engine.config import load_config, scope
 from eca_mm.engine.outputs import check_output
 
@@ -15,9 +15,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description='Draw the predictions of a classifier or detector on a picture, or on all '
         'pictures of a folder.',
-        epilog='example: tools/demo.py street.jpg '
+        epilog='example: python tools/demo.py street.jpg '
         'configs/faster_rcnn/faster-rcnn_eca-r50_fpn_4xb2-1x_coco.py epoch_12.pth '
-        '--out-dir pictures')
+        '--out-dir pictures',
+        formatter_class=HelpFormatter)
     parser.add_argument('image', help='picture, or folder of pictures')
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')

@@ -39,7 +39,7 @@ def main() -> None:
         description='Draw a data set of shapes, train an ECA Mask R-CNN on it and evaluate it with '
         f'pycocotools. Fails if AP50 of boxes or masks stays below {GOAL:.2f}. What an earlier run '
         'has done is not done again.',
-        epilog='example: tools/demo_shapes.py --work-dir work_dirs/demo')
+        epilog='example: python tools/demo_shapes.py --work-dir work_dirs/demo')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'),
                         help='for the data, checkpoints and pictures (work_dirs/demo)')
     parser.add_argument('--iters', type=int, help='training iterations (those of the config)')

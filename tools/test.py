@@ -14,8 +14,8 @@ def main() -> None:
     """Parse the command line and evaluate."""
     parser = new_parser(
         'Evaluate a checkpoint; detectors print the COCO table.',
-        'tools/test.py configs/faster_rcnn/faster-rcnn_eca-r50_fpn_4xb2-1x_coco.py epoch_12.pth '
-        '--out predictions.pkl --show-dir pictures')
+        'python tools/test.py configs/faster_rcnn/faster-rcnn_eca-r50_fpn_4xb2-1x_coco.py '
+        'epoch_12.pth --out predictions.pkl --show-dir pictures')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--out', metavar='F.pkl',
                         help="write the predictions, in mmdet's or mmengine's dump format")

@@ -18,7 +18,8 @@ def main() -> None:
     """Parse the command line and train."""
     parser = new_parser(
         'Train a classifier or a detector.',
-        'tools/train.py configs/eca_resnet/eca-resnet50-k3557_4xb64_in1k.py --amp')
+        'python tools/train.py configs/demo/mask-rcnn_eca-r18_fpn_1xb4-400it_shapes.py '
+        '--cfg-options train_cfg.max_iters=20')
     parser.add_argument('--resume', nargs='?', const='auto', metavar='CKPT',
                         help='go on from a checkpoint; without CKPT from the latest one in the '
                         'work directory, if there is one')

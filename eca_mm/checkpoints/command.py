@@ -13,6 +13,7 @@ from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
 from ..compat import UserError, load_checkpoint_file
+from ..compat.help import HelpFormatter
 from ..version import __version__
 from .conversion import Conversion
 from .keys import MisfitError
@@ -29,7 +30,8 @@ def new_parser(description: str, example: str) -> argparse.ArgumentParser:
     Returns:
         argparse.ArgumentParser: With the arguments that all of them have.
     """
-    parser = argparse.ArgumentParser(description=description, epilog=f'example: {example}')
+    parser = argparse.ArgumentParser(
+        description=description, epilog=f'example: {example}', formatter_class=HelpFormatter)
     parser.add_argument('src', help='checkpoint to read; it is left as it is')
     parser.add_argument('dst', help='checkpoint to write (.pth, or .safetensors)')
     parser.add_argument('--dry-run', action='store_true',

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from mmengine.config import DictAction
 from torch import distributed
 
+from ..compat.help import HelpFormatter
 from .distributed import environment_rank
 from .errors import explain
 
@@ -43,7 +44,8 @@ def new_parser(description: str, example: str) -> argparse.ArgumentParser:
     Returns:
         argparse.ArgumentParser: With ``config`` and the options that all of them share.
     """
-    parser = argparse.ArgumentParser(description=description, epilog=f'example: {example}')
+    parser = argparse.ArgumentParser(
+        description=description, epilog=f'example: {example}', formatter_class=HelpFormatter)
     parser.add_argument('config', help='config file')
     parser.add_argument('--work-dir', help='for logs and checkpoints '
                         '(default: work_dir of the config, or work_dirs/<config name>)')

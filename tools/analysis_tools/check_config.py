@@ -26,7 +26,8 @@ def main() -> None:
         'small batches, unknown keys, evaluators. Exit code 0: no errors (warnings at most), 1: '
         'errors, 2: misuse.',
         epilog='example: python tools/analysis_tools/check_config.py '
-        'configs/faster_rcnn/faster-rcnn_eca-r50_fpn_4xb2-1x_coco.py --gpus 4 --json findings.json')
+        'configs/faster_rcnn/faster-rcnn_eca-r50_fpn_4xb2-1x_coco.py --gpus 4 --json findings.json',
+        formatter_class=cli.HelpFormatter)
     parser.add_argument('config', help='config of a classifier or detector')
     parser.add_argument('--gpus', type=gpus, metavar='N', help='number of GPUs of the run '
                         "(default: what the config's name says, 4 for ..._4xb2_..., else 1)")

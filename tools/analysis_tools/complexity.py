@@ -15,7 +15,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__,
         epilog='example: python tools/analysis_tools/complexity.py '
-        'configs/eca_resnet/eca-resnet50-k3557_4xb64_in1k.py --json complexity.json')
+        'configs/eca_resnet/eca-resnet50-k3557_4xb64_in1k.py --json complexity.json',
+        formatter_class=cli.HelpFormatter)
     parser.add_argument('config', help='config of a classifier or detector')
     parser.add_argument('--shape', nargs=2, type=cli.side, metavar=('H', 'W'),
                         help='input size in pixels (default: 224 224 for classifiers, 800 1280 '

@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def main() -> None:
     """Write the page, or print it."""
     parser = argparse.ArgumentParser(
-        description=__doc__, epilog='example: python tools/analysis_tools/model_zoo.py --print')
+        description=__doc__, epilog='example: python tools/analysis_tools/model_zoo.py --print',
+        formatter_class=cli.HelpFormatter)
     parser.add_argument('--print', action='store_true', help='print the page, write nothing')
     args = parser.parse_args()
     page = model_zoo(ROOT / 'model-index.yml')

@@ -26,7 +26,8 @@ def main() -> None:
     """Recompute what the command line asks for."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog='example: python tools/analysis_tools/paper_tables.py --tables 3 7 --json t.json')
+        epilog='example: python tools/analysis_tools/paper_tables.py --tables 3 7 --json t.json',
+        formatter_class=cli.HelpFormatter)
     parser.add_argument('--tables', nargs='+', type=int, choices=TABLES, default=list(TABLES),
                         metavar='N', help='some of the tables 2 to 7 (default: all)')
     parser.add_argument('--out', metavar='F', help='Markdown page to write (default: '

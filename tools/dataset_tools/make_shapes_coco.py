@@ -4,7 +4,7 @@ import argparse
 
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
 from eca_mm.datasets.shapes import make_shapes
-from eca_mm.engine.cli import run
+from eca_mm.engine.cli import HelpFormatter, run
 
 
 def main() -> None:
@@ -12,7 +12,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description='Make a small COCO-format data set of circles, squares and triangles with '
         'boxes and masks, the same for the same arguments.',
-        epilog='example: tools/dataset_tools/make_shapes_coco.py data/shapes --num-train 400')
+        epilog='example: python tools/dataset_tools/make_shapes_coco.py data/shapes '
+        '--num-train 400',
+        formatter_class=HelpFormatter)
     parser.add_argument('out', help='folder to make; a non-empty one is refused')
     parser.add_argument('--num-train', type=int, default=400, help='training images (400)')
     parser.add_argument('--num-val', type=int, default=50, help='validation images (50)')

@@ -23,9 +23,10 @@ def main() -> None:
         description='Write a classifier (images to logits) or the backbone and neck of a detector '
         '(images to feature maps) as one file for batches and images of any size, run it beside '
         'the model and print the largest difference.',
-        epilog='example: tools/deployment/export_onnx.py '
+        epilog='example: python tools/deployment/export_onnx.py '
         'configs/eca_resnet/eca-resnet50-k3557_4xb64_in1k.py epoch_100.pth eca-resnet50.onnx '
-        '--fuse')
+        '--fuse',
+        formatter_class=cli.HelpFormatter)
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('out', help='file to write')

@@ -12,7 +12,7 @@ def main() -> None:
         "Convert a checkpoint of ECA-Net's authors: an ECA-ResNet or ECA-MobileNetV2 classifier, "
         'or a Faster R-CNN, Mask R-CNN or RetinaNet of mmdetection 1.x. Depth, kernel sizes and '
         'classes are read from the weights, and the config is named, or written beside DST.',
-        'tools/model_converters/ecanet_to_eca_mm.py eca_resnet50_k3557.pth.tar '
+        'python tools/model_converters/ecanet_to_eca_mm.py eca_resnet50_k3557.pth.tar '
         'checkpoints/eca-resnet50-k3557.pth')
     run_converter(parser.parse_args(), from_ecanet)
 

@@ -5,7 +5,7 @@ import argparse
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
 from eca_mm.checkpoints.publishing import publish, published_weights
 from eca_mm.compat import load_checkpoint_file
-from eca_mm.engine.cli import run
+from eca_mm.engine.cli import HelpFormatter, run
 
 
 def main() -> None:
@@ -14,8 +14,9 @@ def main() -> None:
         description='Write the weights of a training checkpoint, averaged ones (EMA) where it has '
         'them, without optimizer and logs, under a name that holds their hash. Config, classes '
         'and versions stay in it.',
-        epilog='example: tools/model_converters/publish.py work_dirs/k5/epoch_100.pth '
-        'eca-resnet50-k5_4xb64_in1k.safetensors')
+        epilog='example: python tools/model_converters/publish.py work_dirs/k5/epoch_100.pth '
+        'eca-resnet50-k5_4xb64_in1k.safetensors',
+        formatter_class=HelpFormatter)
     parser.add_argument('src', help='checkpoint to read; it is left as it is')
     parser.add_argument('dst', help='NAME.pth or NAME.safetensors; NAME-<hash> is written')
     parser.add_argument('--dry-run', action='store_true', help='say what is in it, write nothing')

@@ -12,7 +12,8 @@ def main() -> None:
         "Convert a checkpoint of timm's ECA-ResNets (ecaresnet26t, 50t, 50d, 101d, 200d, 269d, "
         'light, the pruned 50d and 101d, ecaresnext26t and 50t). The network is read from the '
         'shapes of the weights and its config is named, or written beside DST.',
-        'tools/model_converters/timm_to_eca_mm.py ecaresnet50d.pth checkpoints/eca-resnet50d.pth')
+        'python tools/model_converters/timm_to_eca_mm.py ecaresnet50d.pth '
+        'checkpoints/eca-resnet50d.pth')
     run_converter(parser.parse_args(), from_timm)
 
 

@@ -13,7 +13,7 @@ def main() -> None:
         'MMDetection, or the MobileNetV2 implementation before torchvision) so that ECA-ResNet and '
         'ECA-MobileNetV2 configs can start from them. The attention has no weights in such a file '
         'and is trained from scratch.',
-        'tools/model_converters/torchvision_to_eca_mm.py mobilenet_v2.pth '
+        'python tools/model_converters/torchvision_to_eca_mm.py mobilenet_v2.pth '
         'checkpoints/mobilenet-v2.pth')
     run_converter(parser.parse_args(), from_torchvision)
 
