@@ -8,9 +8,9 @@ from . import compat
 
 compat.install()
 
-from . import backbones, datasets, engine, hub, layers  # noqa: E402
+from . import backbones, datasets, deploy, engine, hub, layers  # noqa: E402
 from .version import __version__  # noqa: E402
 
 hub.install()
 
-__all__ = ['__version__', 'backbones', 'compat', 'datasets', 'engine', 'hub', 'layers']
+__all__ = ['__version__', 'backbones', 'compat', 'datasets', 'deploy', 'engine', 'hub', 'layers']

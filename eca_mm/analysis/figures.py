@@ -20,6 +20,19 @@ def write_figures(figures: dict | list, path: str) -> None:
         UserError: If ``path`` is an existing file that is not JSON.
         OSError: If it cannot be written.
     """
+    check_figures(path)
+    write_atomically((json.dumps(figures, indent=2) + '\n').encode(), path)
+
+
+def check_figures(path: str) -> None:
+    """Check that a file may be written, before the work for it is done.
+
+    Args:
+        path (str): File to write.
+
+    Raises:
+        UserError: If it is an existing file that is not JSON.
+    """
     if os.path.isfile(path) and os.path.getsize(path):
         try:
             with open(path, encoding='utf-8') as stream:
@@ -27,4 +40,3 @@ def write_figures(figures: dict | list, path: str) -> None:
         except ValueError as error:
             raise UserError(f'{path} exists and is no JSON file, so it is left as it is; choose '
                             'another file for --json.') from error
-    write_atomically((json.dumps(figures, indent=2) + '\n').encode(), path)

@@ -1,0 +1,211 @@
+"""The networks that the benchmark compares, by name, with the same weights wherever they can."""
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from mmdet.models.detectors.base import BaseDetector
+from mmengine.config import Config
+from mmengine.hub import get_config
+from mmengine.registry import DefaultScope
+from torch import Tensor, nn
+
+from eca_mm.compat import UserError
+from eca_mm.deploy import fuse
+from eca_mm.engine.config import load_config, scope
+
+from .complexity import build_model
+from .timm_networks import TimmResNet, fold
+
+# How a network's name ends, and what that means.
+FORMS = {'': 'the form that is trained', 'unfused': 'the same without the fused tail',
+         'folded': 'BN folded', 'fused': 'the inference form'}
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One entry of the comparison.
+
+    Attributes:
+        name (str): What it is called in the results.
+        network (str): A key of ``NETWORKS``, the path of a config, or ``eca_mm::`` and the path of
+            one of ours below ``configs/``.
+        form (str): A key of ``FORMS``.
+        without_attention (bool): Whether the config's attention is left out.
+    """
+
+    name: str
+    network: str
+    form: str = ''
+    without_attention: bool = False
+
+    def reference(self, training: bool) -> 'Contender':
+        """The entry that this one is compared with.
+
+        Args:
+            training (bool): Whether training steps are measured rather than inference.
+
+        Returns:
+            Contender: The network without attention; for inference with its BN folded.
+        """
+        form, suffix = ('', '') if training else ('folded', '_folded')
+        if self.network in NETWORKS:
+            plain = NETWORKS[self.network].plain
+            return Contender(plain + suffix, plain, form)
+        return Contender(f'{Path(self.network).stem}_plain{suffix}', self.network, form, True)
+
+
+class Network(NamedTuple):
+    """A network that is known by name.
+
+    Attributes:
+        config (str): Its config below ``configs/``, without ``.py``; empty for timm's.
+        plain (str): Name of the same network without attention.
+    """
+
+    config: str
+    plain: str
+
+
+def _networks() -> dict[str, Network]:
+    known = {}
+    for depth in (18, 34, 50, 101, 152):
+        for kind in ('', 'eca', 'se'):
+            folder, name = (f'{kind}_resnet', f'{kind}-resnet') if kind else ('resnet', 'resnet')
+            plain = f'resnet{depth}'
+            known[f'{folder}{depth}'] = Network(f'{folder}/{name}{depth}_4xb64_in1k', plain)
+            known[f'timm_{kind}resnet{depth}'] = Network('', plain)
+    for name, config in (('', 'mobilenet_v2/'), ('eca_', 'eca_mobilenet_v2/eca-'),
+                         ('se_', 'mobilenet_v2/se-')):
+        known[f'{name}mobilenet_v2'] = Network(f'{config}mobilenet-v2_4xb24_in1k', 'mobilenet_v2')
+    for detector in ('faster_rcnn', 'mask_rcnn', 'retinanet'):
+        for depth in ('r50', 'r101'):
+            for kind in ('', 'eca-', 'se-'):
+                file = f'{detector.replace("_", "-")}_{kind}{depth}_fpn_4xb2-1x_coco'
+                known[f'{detector}_{kind.replace("-", "_")}{depth}'] = Network(
+                    f'{detector}/{file}', f'{detector}_{depth}')
+    return known
+
+
+NETWORKS = _networks()
+
+
+def parse_contender(text: str, training: bool) -> Contender:
+    """Find a contender by name.
+
+    Args:
+        text (str): A key of ``NETWORKS`` and ``_<form>``, or a config file and ``:<form>``; without
+            a form, the one that is trained.
+        training (bool): Whether it is to be trained.
+
+    Returns:
+        Contender: What is meant.
+
+    Raises:
+        UserError: If there is no such network, or no such form of it.
+    """
+    network, _, form = text.partition(':')
+    if network.endswith(('.py', '.yml', '.yaml', '.json')):
+        forms = ('', 'unfused') if training else ('', 'fused')
+        contender = Contender(Path(network).stem + (form and f'_{form}'), network, form)
+    else:
+        network, form = re.fullmatch(r'(.+?)(?:_(folded|fused|unfused))?', text).groups('')
+        if network not in NETWORKS:
+            raise UserError(f'There is no network {text!r}; give the path of a config or one of '
+                            f'{", ".join(sorted(NETWORKS))}.')
+        ours = NETWORKS[network].config and network != NETWORKS[network].plain
+        if training:
+            forms = ('', 'unfused') if ours else ('', )
+        else:
+            forms = ('', 'fused') if ours else ('', 'folded')
+        contender = Contender(text, network, form)
+    if form not in forms:
+        what = ' and '.join(repr(f) if f else 'none' for f in forms)
+        raise UserError(f'{text} cannot be measured in this mode, where the forms of this network '
+                        f'are {what}.')
+    return contender
+
+
+class WeightPool:
+    """Random weights that all networks of a run have in common, by name and shape."""
+
+    def __init__(self) -> None:
+        self._weights: dict[tuple[str, tuple[int, ...]], Tensor] = {}
+
+    @torch.no_grad()
+    def share(self, model: nn.Module, names: dict[str, str]) -> None:
+        """Give a network the weights that an earlier one had, and keep those that are new.
+
+        Args:
+            model (nn.Module): A network; its weights change.
+            names (dict[str, str]): The name under which each of its weights is known.
+        """
+        for name, value in model.state_dict().items():
+            # A linear layer may be a 1x1 convolution elsewhere.
+            key = names[name], tuple(n for n in value.shape if n > 1)
+            value.copy_(self._weights.setdefault(key, value.clone()).view_as(value))
+
+
+def build_contender(contender: Contender, pool: WeightPool, all_levels: bool = False) -> nn.Module:
+    """Build a network in the form that is to be measured.
+
+    Args:
+        contender (Contender): Which.
+        pool (WeightPool): Where its weights come from.
+        all_levels (bool): Whether a classifier ends with the maps of its four stages, as in a
+            detector, instead of class scores. Defaults to False.
+
+    Returns:
+        nn.Module: A detector, or a module from images (N, 3, H, W) to scores or maps; in
+        evaluation mode.
+
+    Raises:
+        ImportError: If it is timm's, and timm is not installed.
+    """
+    if contender.network.startswith('timm_'):
+        kind, depth = re.fullmatch(r'timm_(eca|se|)resnet(\d+)', contender.network).groups()
+        model = TimmResNet(int(depth), kind, all_levels)
+        known_as, to_inference = model.our_names(), fold
+    else:
+        config = _config(contender)
+        with DefaultScope.overwrite_default_scope(scope(config)):
+            if all_levels and scope(config) != 'mmdet':
+                backbone = config.model.backbone
+                backbone.out_indices = (1, 2, 4, 7) if 'Mobile' in backbone.type else (0, 1, 2, 3)
+            model = build_model(config)
+        known_as, to_inference = {name: name for name in model.state_dict()}, fuse
+    _randomize(model)
+    pool.share(model, known_as)
+    if all_levels and to_inference is fuse and not isinstance(model, BaseDetector):
+        model = model.backbone
+    return to_inference(model) if contender.form in ('folded', 'fused') else model
+
+
+def _config(contender: Contender) -> Config:
+    if contender.network in NETWORKS:
+        config = get_config(f'eca_mm::{NETWORKS[contender.network].config}.py')
+    elif contender.network.startswith('eca_mm::'):
+        config = get_config(contender.network)
+    else:
+        config = load_config(contender.network)
+    backbone = config.model.backbone
+    if contender.form == 'unfused':
+        backbone.fused = False
+    if contender.without_attention:
+        for key in ('attention', 'kernel_size', 'plugins', 'conv2_cfg'):
+            backbone.pop(key, None)
+        backbone.type = re.sub('^ECA', 'Attention', backbone.type)
+    return config
+
+
+@torch.no_grad()
+def _randomize(model: nn.Module) -> None:
+    """Random statistics: those of a new network hide what normalisation costs nothing to skip."""
+    generator = torch.Generator().manual_seed(0)
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.affine:
+            for value, low, high in ((module.weight, .1, .3), (module.bias, -.2, .2),
+                                     (module.running_mean, -.2, .2), (module.running_var, .5, 1.5)):
+                value.uniform_(low, high, generator=generator)
+    model.eval()

@@ -1,0 +1,94 @@
+"""Timing several things fairly: turn by turn, warmed up, medians with their spread."""
+import random
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long one thing took.
+
+    Attributes:
+        seconds (tuple[float, ...]): One time per round, in the order of the rounds.
+    """
+
+    seconds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """The median, in seconds."""
+        return float(np.median(self.seconds))
+
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        """The first and the third quartile, in seconds."""
+        low, high = np.percentile(self.seconds, (25, 75))
+        return float(low), float(high)
+
+    def speed_beside(self, other: 'Timing') -> tuple[float, float, float]:
+        """Speed as a fraction of the other's, compared round by round.
+
+        What slows the machine down for a while hits both, and cancels.
+
+        Args:
+            other (Timing): Another timing of the same run.
+
+        Returns:
+            tuple[float, float, float]: Median, first and third quartile over the rounds.
+        """
+        ratios = np.divide(other.seconds, self.seconds)
+        return tuple(float(value) for value in np.percentile(ratios, (50, 25, 75)))
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until a device has done what it was asked for."""
+    if device.type == 'cuda':
+        torch.cuda.synchronize(device)
+
+
+def time_in_turns(steps: dict[str, Callable[[], object]],
+                  device: torch.device,
+                  rounds: int = 9,
+                  min_time: float = 3.,
+                  warmup: int = 2,
+                  progress: Callable[[Iterable, int], Iterable] = lambda turns, total: turns
+                  ) -> dict[str, Timing]:
+    """Time several steps, each once per round, in an order that changes from round to round.
+
+    Args:
+        steps (dict[str, Callable]): What to call.
+        device (torch.device): What they run on.
+        rounds (int): Least number of rounds. Defaults to 9.
+        min_time (float): There are more rounds where the fastest step, as the warm-up showed it,
+            would otherwise be timed for less than so many seconds in all. Defaults to 3.
+        warmup (int): Calls of every step before the first round. Defaults to 2.
+        progress (Callable): Given the rounds and how many they will be, shows how far they are.
+
+    Returns:
+        dict[str, Timing]: A timing for each step; all have the same number of rounds.
+    """
+    shortest = float('inf')
+    for step in steps.values():
+        for _ in range(warmup):
+            seconds = _time(step, device)
+        shortest = min(shortest, seconds if warmup else min_time)
+    rounds = max(rounds, int(np.ceil(min_time / shortest)))
+    seconds = {name: [] for name in steps}
+    order, shuffler = list(steps), random.Random(0)
+    for _ in progress(range(rounds), rounds):
+        shuffler.shuffle(order)
+        for name in order:
+            seconds[name].append(_time(steps[name], device))
+    return {name: Timing(tuple(each)) for name, each in seconds.items()}
+
+
+def _time(step: Callable[[], object], device: torch.device) -> float:
+    synchronize(device)
+    start = time.perf_counter()
+    step()
+    synchronize(device)
+    return time.perf_counter() - start

@@ -1,0 +1,101 @@
+"""Measure how fast networks with attention are beside the same networks without it."""
+import argparse
+
+import torch
+from rich.console import Console
+from rich.progress import track
+
+from eca_mm.analysis import benchmark, paper_speed, roofline, scaling, write_figures
+from eca_mm.analysis.figures import check_figures
+from eca_mm.analysis.speed_models import parse_contender
+from eca_mm.analysis.speed_report import comparison_report
+from eca_mm.analysis.speed_steps import DTYPES, MEMORY_FORMATS, Settings
+from eca_mm.compat.help import HelpFormatter
+from eca_mm.engine import cli
+from eca_mm.engine.outputs import check_output
+
+# Batch, shape and least time of a mode.
+MODES = {'infer': (16, (224, 224), 3.), 'train': (8, (224, 224), 3.),
+         'detector': (1, (800, 1344), 3.), 'paper': (8, (224, 224), 3.),
+         'scaling': (16, (56, 56), .3), 'roofline': (16, (224, 224), 1.)}
+
+
+def positive(text: str) -> int:
+    """Read a positive integer."""
+    value = int(text) if text.isdecimal() else 0
+    if not value:
+        raise argparse.ArgumentTypeError(f'expects a positive integer, but got {text!r}')
+    return value
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=HelpFormatter,
+        epilog='example: python tools/analysis_tools/benchmark.py --mode infer --batch 1 '
+        '--models eca_resnet50_fused timm_ecaresnet50_folded --json infer.json')
+    add = parser.add_argument
+    add('--mode', choices=MODES, default='infer', help='infer, train: classifiers; detector: '
+        'whole test steps; paper: the speeds of Table 3; scaling: growth with N, C, H, W; '
+        'roofline: stages beside what memory and arithmetic allow (default: infer)')
+    add('--models', nargs='+', metavar='M', help='instead of the usual: networks '
+        '(eca_resnet50_fused, eca_mobilenet_v2 ...) or configs (a.py, a.py:fused); rows of Table 3 '
+        'for paper; attentions for scaling; one network for roofline')
+    add('--batch', type=positive, help='images (default: 16; training 8; detectors 1)')
+    add('--shape', nargs=2, type=positive, metavar=('H', 'W'), help='input size in pixels '
+        '(default: 224 224; detectors 800 1344; scaling: of the map, 56 56)')
+    add('--dtype', choices=DTYPES, default='fp32', help='training and detectors: mixed precision')
+    add('--memory-format', choices=MEMORY_FORMATS, default='contiguous')
+    add('--threads', type=positive, help="of the CPU (default: torch's choice)")
+    add('--compile', action='store_true', help='use torch.compile and count its graph breaks')
+    add('--device', default='cpu', help='cpu or cuda[:N] (default: cpu)')
+    add('--all-levels', action='store_true', help='end with the maps of all stages, not scores')
+    add('--rounds', type=positive, default=9, help='each measures everything once (default: 9)')
+    add('--min-time', type=float, metavar='S', help='more rounds if the fastest would be measured '
+        'for less than this many seconds (default: 3; scaling 0.3, roofline 1)')
+    add('--json', metavar='F', help='write the figures to this JSON file')
+    add('--chart', metavar='F.png', help='write a bar chart')
+    add('--overwrite', action='store_true', help='allow --chart to replace what is there')
+    args = parser.parse_args()
+    if args.chart and not args.chart.endswith('.png'):
+        parser.error(f'--chart must end in .png, but got {args.chart}')
+    return args
+
+
+def main() -> None:
+    """Measure what the command line asks for."""
+    args = parse()
+    torch.set_num_threads(args.threads or torch.get_num_threads())
+    if args.json:
+        check_figures(args.json)
+    if args.chart:
+        check_output(args.chart, args.overwrite)
+    batch, shape, min_time = MODES[args.mode]
+    training = args.mode == 'train'
+    settings = Settings(training, args.batch or batch, tuple(args.shape or shape), args.dtype,
+                        args.memory_format, args.compile, args.device, args.all_levels)
+    timing = dict(rounds=args.rounds, min_time=min_time if args.min_time is None else args.min_time)
+
+    def progress(turns, total=None):
+        return track(turns, 'Measuring', total, console=Console(stderr=True))
+
+    if args.mode == 'scaling':
+        report = scaling.measure_scaling(args.models, settings, progress=progress, **timing)
+    elif args.mode == 'roofline':
+        report = roofline.measure_roofline(args.models, settings, progress=progress, **timing)
+    elif args.mode == 'paper':
+        report = paper_speed.compare_with_paper(args.models, settings, progress=progress, **timing)
+    else:
+        contenders = [parse_contender(name, training)
+                      for name in args.models or benchmark.USUAL[args.mode]]
+        report = comparison_report(benchmark.compare(contenders, settings, progress=progress,
+                                                     **timing))
+    print(report.markdown())
+    if args.json:
+        write_figures(report.figures, args.json)
+    if args.chart:
+        report.draw(args.chart)
+
+
+if __name__ == '__main__':
+    cli.run(main)
