@@ -1,0 +1,90 @@
+"""How our pictures look: told apart by colour-blind readers and in a greyscale print."""
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import cycle, islice
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from eca_mm.checkpoints.saving import write_atomically
+from eca_mm.compat import UserError
+
+# Okabe and Ito's palette without its yellow; https://jfly.uni-koeln.de/color/. Neighbours differ
+# in lightness, and line styles and markers repeat what the colours say.
+COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#E69F00')
+DASHES = ('-', (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (8, 2)))
+MARKERS = 'osD^vP'
+# Areas may be yellow and grey, too.
+FILLS = (*COLOURS, '#F0E442', '#999999')
+HATCHES = ('', '////', '....', 'xx', '\\\\\\\\', '++', 'oo', '||')
+FORMATS = ('.png', '.pdf', '.svg')
+
+_RC = {
+    'font.size': 8, 'axes.titlesize': 8, 'axes.labelsize': 8, 'legend.fontsize': 8,
+    'xtick.labelsize': 7, 'ytick.labelsize': 7, 'axes.linewidth': .6, 'lines.linewidth': 1,
+    'xtick.major.width': .6, 'ytick.major.width': .6, 'axes.spines.top': False,
+    'axes.spines.right': False, 'axes.grid': True, 'grid.linewidth': .4, 'grid.color': '.88',
+    'axes.axisbelow': True, 'legend.frameon': False, 'hatch.linewidth': .5,
+    # Text stays text in a PDF, and an SVG is the same in every run.
+    'pdf.fonttype': 42, 'svg.fonttype': 'none', 'svg.hashsalt': 'eca_mm', 'figure.dpi': 100,
+}
+
+
+@contextmanager
+def paper_style() -> Iterator[None]:
+    """Draw with the settings of our pictures for the time of a ``with`` block."""
+    with matplotlib.rc_context(_RC):
+        yield
+
+
+def line_styles(count: int) -> list[dict]:
+    """Styles for lines in one plot.
+
+    Args:
+        count (int): Number of lines.
+
+    Returns:
+        list[dict]: For each, arguments ``color``, ``linestyle`` and ``marker`` of matplotlib. Up
+        to six differ in all three, up to 30 in their combination.
+    """
+    styles = zip(cycle(COLOURS), cycle(MARKERS), strict=False)
+    # Every round through the colours starts one dash further.
+    return [dict(color=colour, marker=marker, linestyle=DASHES[(i + i // 6) % 6])
+            for i, (colour, marker) in enumerate(islice(styles, count))]
+
+
+def check_format(path: str) -> None:
+    """Make sure, before the work is done, that a picture's name has a known ending.
+
+    Args:
+        path (str): The picture to write.
+
+    Raises:
+        UserError: If it ends in none of ``.png``, ``.pdf`` and ``.svg``.
+    """
+    if os.path.splitext(path)[1].lower() not in FORMATS:
+        raise UserError(f'{path} is no name for a picture here: it must end in .png, .pdf or .svg.')
+
+
+def save_picture(figure: Figure, path: str, dpi: int = 150) -> None:
+    """Write a figure, whole or not at all.
+
+    Args:
+        figure (Figure): What to write.
+        path (str): File ending in ``.png``, ``.pdf`` or ``.svg``.
+        dpi (int): Resolution of a PNG in pixels per inch. Defaults to 150.
+
+    Raises:
+        UserError: If the ending is none of these.
+        OSError: If it cannot be written.
+    """
+    check_format(path)
+    kind = os.path.splitext(path)[1].lower()[1:]
+    buffer = io.BytesIO()
+    # Without dates the same figures give the same file.
+    metadata = {'png': {}, 'pdf': {'CreationDate': None}, 'svg': {'Date': None}}[kind]
+    with matplotlib.rc_context(_RC):
+        figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata, bbox_inches='tight')
+    write_atomically(buffer.getvalue(), path)
