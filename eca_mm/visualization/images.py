@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from eca_mm.compat import UserError
+from eca_mm.datasets.loading import LoadImage
 from eca_mm.engine.config import scope
 
 
@@ -93,7 +94,10 @@ def test_pipeline(config: Config) -> list:
     dataset = loader.dataset
     while 'pipeline' not in dataset and 'dataset' in dataset:
         dataset = dataset.dataset
-    return [step for step in dataset.pipeline if 'LoadAnnotations' not in str(step.type)]
+    steps = [step for step in dataset.pipeline if 'LoadAnnotations' not in str(step.type)]
+    # Ours names the file that it cannot read.
+    return [dict(step, type=LoadImage) if str(step.type).endswith('LoadImageFromFile') else step
+            for step in steps]
 
 
 def read_image(config: Config, path: str) -> Tensor:
@@ -112,10 +116,7 @@ def read_image(config: Config, path: str) -> Tensor:
     if not os.path.isfile(path):
         raise UserError(f'Image {path} does not exist.')
     init_default_scope(scope(config))
-    packed = Compose(test_pipeline(config))(dict(img_path=path, img_id=0, gt_label=0))
-    if packed is None:
-        raise UserError(f'Image {path} cannot be read.')
-    return packed['inputs']
+    return Compose(test_pipeline(config))(dict(img_path=path, img_id=0, gt_label=0))['inputs']
 
 
 def _folder(root: str, pipeline: list) -> Dataset:

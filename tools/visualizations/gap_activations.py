@@ -1,0 +1,62 @@
+#!/usr/bin/env python
+"""Draw the channel-wise averages that enter the attention, and measure their periodicity."""
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
+from eca_mm.analysis import write_figures
+from eca_mm.engine.cli import run
+from eca_mm.visualization.command import add_models, check_outputs, named_models, new_parser
+from eca_mm.visualization.gap_activations import collect_averages, draw_averages
+from eca_mm.visualization.style import save_picture
+
+
+def main() -> None:
+    """Parse the command line, collect and draw."""
+    parser = new_parser(
+        "Draw the channel-wise averages that enter the attention for some images and blocks (the "
+        "paper's first version, Appendix A1), and measure by their autocorrelation how alike "
+        'neighbouring channels are and whether there is a period.',
+        'tools/visualizations/gap_activations.py '
+        'configs/demo/eca-mobilenet-v2_1xb32-10e_imagenet200.py epoch_10.pth '
+        '--images goldfish.jpg car.jpg --blocks bottleneck_4_1 bottleneck_6_3',
+        'gap_activations.png')
+    add_models(parser)
+    parser.add_argument('--images', nargs='+', required=True, metavar='I',
+                        help='images, FILE or FILE=LABEL')
+    parser.add_argument('--blocks', nargs='+', metavar='B',
+                        help='blocks to draw, e.g. conv_4_2 (default: four, evenly spread)')
+    args = parser.parse_args()
+    check_outputs(args)
+
+    paths, _, labels = zip(*(image.partition('=') for image in args.images), strict=True)
+    labels = [label or Path(path).stem for path, label in zip(paths, labels, strict=True)]
+    groups = [group for label, config, model in named_models(parser, args)
+              for group in collect_averages(model, config, label, paths, args.blocks)]
+    save_picture(draw_averages(groups, labels), args.out)
+
+    table = Table('model', 'block', 'image')
+    for name in ('neighbours', 'p', 'period', 'peak', 'p'):
+        table.add_column(name, justify='right')
+    figures = []
+    for group in groups:
+        for image, found in zip(labels, group.periodicity, strict=True):
+            table.add_row(group.model, group.block, image, f'{found.neighbours:+.2f}',
+                          f'{found.neighbours_p:.3f}', str(found.period or '-'),
+                          f'{found.peak:.2f}', f'{found.peak_p:.3f}')
+            figures.append(dict(
+                model=group.model, block=group.block, image=image, neighbours=found.neighbours,
+                neighbours_p=found.neighbours_p, period=found.period, peak=found.peak,
+                peak_p=found.peak_p, agreement_between_images=group.agreement))
+    Console().print(table)
+    for group in groups:
+        print(f'{group.model} {group.block}: correlation between images {group.agreement:.2f}')
+    if args.json:
+        write_figures({'rows': figures}, args.json)
+    print(f'Picture: {args.out}')
+
+
+if __name__ == '__main__':
+    run(main)
