@@ -1,0 +1,59 @@
+"""COCO results of runs, as they were logged and as they are drawn."""
+import pytest
+
+from eca_mm.compat import UserError
+from eca_mm.visualization.compare_runs import coco_results, draw_comparison
+from eca_mm.visualization.runs import read_run
+from tests.visualization.logs import CLASSIFIER, write_start
+
+
+def coco(kind, *values):
+    names = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
+    return {f'coco/{kind}_{name}': value for name, value in zip(names, values, strict=True)}
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """One run with boxes and masks, and one with boxes alone."""
+    train = [dict(lr=.1 / step, loss=10. / step, step=step) for step in (5, 10, 15, 20)]
+    write_start(tmp_path / 'a', 1, CLASSIFIER, [
+        *train[:2], dict(**coco('bbox', .4, .5, .4, .1, .2, .3), step=1,
+                         **coco('segm', .3, .5, .4, .1, .2, .3)),
+        *train[2:], dict(**coco('bbox', .3, .6, .2, -1, .1, .5), step=2,
+                         **coco('segm', .35, .5, .4, .1, .2, .3))])
+    write_start(tmp_path / 'b', 1, CLASSIFIER, [
+        *train, dict(**coco('bbox', .25, .5, .2, 0, .2, .3), step=2)])
+    return {name: read_run(str(tmp_path / name)) for name in 'ab'}
+
+
+def test_last_or_best_validation(runs):
+    last, best = coco_results(runs), coco_results(runs, best=True)
+    assert last['bbox']['a'] == pytest.approx(
+        {'AP': 30, 'AP50': 60, 'AP75': 20, 'APS': None, 'APM': 10, 'APL': 50})
+    assert last['bbox']['b']['APS'] == 0
+    assert best['bbox']['a']['AP'] == 40
+    # One validation for both, not the best of each.
+    assert (best['segm']['a']['AP'], last['segm']['a']['AP']) == (30, 35)
+    assert list(last['segm']) == ['a']
+
+
+def test_page_shows_what_was_logged(runs):
+    figure = draw_comparison(runs, coco_results(runs))
+    losses, rates, ap, boxes, masks = figure.axes
+    assert list(losses.get_lines()[0].get_ydata()) == [2, 1, pytest.approx(2 / 3), .5]
+    assert list(rates.get_lines()[1].get_xdata()) == [5, 10, 15, 20]
+    assert list(ap.get_lines()[0].get_ydata()) == [40, 30]
+    assert [bar.get_height() for bar in boxes.containers[0]] == pytest.approx(
+        [30, 60, 20, 0, 10, 50])
+    assert [text.get_text() for text in boxes.texts[:4]] == ['30.0', '60.0', '20.0', '-']
+    assert len(masks.containers) == 2
+
+
+def test_run_without_ap_is_named(tmp_path):
+    train = dict(lr=.1, loss=1., step=5)
+    write_start(tmp_path / 'none', 1, CLASSIFIER, [train])
+    with pytest.raises(UserError, match='none has no COCO AP .* was not validated'):
+        coco_results({'a': read_run(str(tmp_path / 'none'))})
+    write_start(tmp_path / 'cls', 1, CLASSIFIER, [train, {'accuracy/top1': 1., 'step': 1}])
+    with pytest.raises(UserError, match='its validations logged accuracy/top1'):
+        coco_results({'a': read_run(str(tmp_path / 'cls'))})
