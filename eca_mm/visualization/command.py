@@ -1,12 +1,12 @@
 """What the command lines of tools/visualizations share."""
 import argparse
-import textwrap
 from pathlib import Path
 
 from mmengine.config import Config
 from torch import nn
 
 from eca_mm.compat import UserError
+from eca_mm.compat.help import HelpFormatter
 from eca_mm.engine.cli import KeyValues
 from eca_mm.engine.config import load_config
 from eca_mm.engine.outputs import check_output
@@ -26,10 +26,8 @@ def new_parser(description: str, example: str, out: str) -> argparse.ArgumentPar
     Returns:
         argparse.ArgumentParser: With ``--out``, ``--json`` and ``--force``.
     """
-    # The example on one line: argparse would break names at their hyphens.
-    parser = argparse.ArgumentParser(
-        description=textwrap.fill(description, 79), epilog=f'example:\n  python {example}',
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=description, epilog=f'example: python {example}',
+                                     formatter_class=HelpFormatter)
     parser.add_argument('--out', default=out, metavar='F',
                         help=f'the picture, a .png, .pdf or .svg (default: {out})')
     parser.add_argument('--json', metavar='F', help='write the figures to this JSON file too')

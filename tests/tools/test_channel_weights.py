@@ -1,6 +1,5 @@
 """tools/visualizations/channel_weights.py from the command line."""
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -8,7 +7,6 @@ import torch
 from mmengine.config import Config
 
 from eca_mm.analysis import build_model
-from tests.configs.catalog import ROOT
 from tests.engine.processes import run_tool
 
 TOOL = 'visualizations/channel_weights.py'
@@ -34,26 +32,6 @@ def test_two_models_side_by_side(trained):
     assert forced.returncode == 0, forced.stderr
     # One image a class: there is no variance within.
     assert np.isnan(np.load(trained / 'out/w.npz')['cls/conv_2_1/within']).all()
-
-
-@pytest.mark.slow
-def test_example_of_the_help(tmp_path, imagenet_root):
-    """The printed command, with an untrained checkpoint and five classes."""
-    help_text = run_tool(tmp_path, TOOL, '--help').stdout
-    _, tool, config, *rest = help_text.partition('example:\n')[2].split()
-    shutil.copytree(ROOT / 'configs', tmp_path / 'configs')
-    for path in sorted((imagenet_root / 'train').iterdir())[:5]:
-        shutil.copytree(path, tmp_path / 'data/imagenet/val' / path.name)
-    shutil.copytree(tmp_path / 'data/imagenet/val', tmp_path / 'data/imagenet/train')
-    trained = run_tool(
-        tmp_path, 'train.py', config, '--work-dir', '.', '--cfg-options', 'train_cfg.max_epochs=1',
-        'train_dataloader.batch_size=4', 'train_dataloader.dataset.indices=4',
-        'val_dataloader.dataset.indices=2', ECA_MM_IMAGENET_ROOT='data/imagenet')
-    assert trained.returncode == 0, trained.stderr
-    (tmp_path / 'epoch_1.pth').rename(tmp_path / 'epoch_10.pth')
-    done = run_tool(tmp_path, tool.removeprefix('tools/'), config, *rest)
-    assert done.returncode == 0, done.stderr
-    assert 'bottleneck_7_1' in done.stdout and (tmp_path / 'channel_weights.png').exists()
 
 
 @pytest.mark.parametrize('arguments, code, sentence', [

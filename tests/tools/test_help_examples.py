@@ -20,6 +20,7 @@ from mmengine.registry import MODELS, DefaultScope
 from eca_mm.analysis import build_model
 from tests.checkpoints.test_ecanet import RESNETS, resnet
 from tests.engine.processes import ROOT, run_tool
+from tests.visualization.logs import write_start
 
 TOOLS = sorted(path.relative_to(ROOT / 'tools').as_posix()
                for path in (ROOT / 'tools').rglob('*.py'))
@@ -95,6 +96,10 @@ def provide(command: str, folder: Path) -> None:
             provide_backbone(config, folder)
         elif path.exists() or is_output:
             continue
+        elif word.startswith('work_dirs/') and not path.suffix:
+            write_start(path, 1, run_config(path.name), [
+                dict(lr=.1, loss=1., step=10),
+                {'accuracy/top1': 70., 'coco/bbox_mAP': .3, 'step': 1}])
         elif path.name in FOREIGN:
             torch.save(FOREIGN[path.name](), path)
         elif re.fullmatch(r'(epoch|iter)_\d+\.pth', path.name):
@@ -104,6 +109,16 @@ def provide(command: str, folder: Path) -> None:
             torch.save(dict(meta={}, state_dict=build_model(model).state_dict()), path)
         elif path.suffix in ('.jpg', '.png'):
             draw(path)
+
+
+def run_config(name: str) -> dict:
+    """Config of a run whose folder is called ``k3``, ``adaptive``, ``se`` ..."""
+    backbone = dict(type='ECAResNet', depth=50)
+    if re.fullmatch(r'k\d', name):
+        backbone['kernel_size'] = int(name[1])
+    elif name == 'se':
+        backbone.update(type='AttentionResNet', attention=dict(type='SELayer'))
+    return dict(default_scope='mmpretrain', model=dict(type='ImageClassifier', backbone=backbone))
 
 
 def provide_backbone(config: Config, folder: Path) -> None:

@@ -53,10 +53,8 @@ def test_runs_among_the_bubbles(sweep):
     assert '<svg' in (sweep / 'b.svg').read_text()
 
 
-def test_example_of_the_bubbles_help(tmp_path):
-    help_text = run_tool(tmp_path, 'visualizations/bubbles.py', '--help').stdout
-    _, tool, *arguments = help_text.partition('example:\n')[2].split()
-    done = run_tool(tmp_path, tool.removeprefix('tools/'), *arguments)
+def test_bubbles_of_the_paper(tmp_path):
+    done = run_tool(tmp_path, 'visualizations/bubbles.py', '--backbones', 'ResNet-50')
     assert done.returncode == 0, done.stderr
     assert '25,557,112' in done.stdout and '77.48' in done.stdout
     assert (tmp_path / 'bubbles.png').exists()
