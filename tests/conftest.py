@@ -44,6 +44,12 @@ def keep_default_scope():
     instances.update(before)
 
 
+def needs_half_on_cpu() -> None:
+    """Skip the test where half precision is for GPUs only."""
+    if torch.__version__ < (2, 3):
+        pytest.skip(f'PyTorch {torch.__version__} has half precision on GPUs only')
+
+
 def _data_root(variable: str, default: str, holds: str) -> Path:
     root = Path(os.environ.get(variable, REPOSITORY / default)).absolute()
     if not (root / holds).exists():

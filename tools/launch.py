@@ -34,7 +34,7 @@ def main() -> int:
             return 1
         return failure.exitcode
     except RuntimeError as error:
-        if 'address already in use' not in str(error):
+        if 'address already in use' not in str(error).lower():
             raise
         print(f'Port {args.master_port} is in use on this machine; set PORT to a free one.',
               file=sys.stderr)

@@ -1,8 +1,12 @@
 """What the OpenMMLab stack needs to run on today's torch; nothing here knows about attention."""
 import functools
+import warnings
 
-from . import versions
-from .errors import UserError
+# mmengine imports it several times, and no user of ours can do anything about that.
+warnings.filterwarnings('ignore', 'pkg_resources is deprecated', UserWarning)
+
+from . import versions  # noqa: E402
+from .errors import UserError  # noqa: E402
 
 # Before the imports below, which may be the ones that a wrong combination breaks.
 versions.check(versions.installed())

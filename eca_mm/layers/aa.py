@@ -103,8 +103,8 @@ class AAConv2d(nn.Module):
         convolved = self.conv(x)
         for _ in range(self.stride * self.downsample // 2):
             x = F.avg_pool2d(x, 3, 2, 1, count_include_pad=False)
-        if not torch.jit.is_tracing() and any(
-                s > m for s, m in zip(x.shape[2:], self.map_size, strict=True)):
+        if not torch.jit.is_tracing() and (x.size(2) > self.map_size[0]
+                                           or x.size(3) > self.map_size[1]):
             raise ValueError(
                 f'AAConv2d attends over maps of up to {self.map_size}, but got one of '
                 f'{tuple(x.shape[2:])}; build it with a larger map_size or feed smaller images.')

@@ -16,6 +16,7 @@ from eca_mm.analysis.complexity import data_sample
 from eca_mm.backbones import AttentionMobileNetV2, AttentionResNet, ECAMobileNetV2, ECAResNet
 from eca_mm.backbones.inference_form import InferenceBlock, InferenceStage
 from eca_mm.deploy import fuse, switch_to_deploy
+from tests.conftest import needs_half_on_cpu
 
 from .helpers import randomize, relative_difference
 
@@ -75,6 +76,7 @@ def test_bfloat16(name):
 
 
 def test_half_on_a_fused_model():
+    needs_half_on_cpu()
     fused = fuse(randomize(ECAResNet(18, **SMALL))).half()
     assert all(p.dtype == torch.float16 for p in fused.parameters())
     with torch.no_grad():
