@@ -108,7 +108,9 @@ def measure_roofline(names: list[str] | None, settings: Settings,
                      *(f'{share:.2f}' for share in shares)])
     header = ['', 'MB', 'G multiply-adds', 'limit, ms', 'plain, ms', 'with attention, ms',
               'limit / plain', 'limit / with attention']
-    return Report(figures, header, rows, 'limit / time', bars)
+    return Report(figures, header, rows, 'limit / time', bars,
+                  f'Memory: {rates[0] / 1e9:.1f} GB/s. Arithmetic: {rates[1] / 1e9:.1f} G '
+                  'multiply-adds/s.')
 
 
 def _step(stage: nn.Module, x: Tensor) -> Callable[[], Tensor]:

@@ -18,6 +18,7 @@ class Report:
         rows (list[list[str]]): The table's cells.
         axis (str): What the bars' lengths are.
         bars (dict[str, dict[str, Bar]]): Bars by series and label.
+        note (str): What has to be said beside the table; may be empty.
     """
 
     figures: dict
@@ -25,19 +26,21 @@ class Report:
     rows: list[list[str]]
     axis: str
     bars: dict[str, dict[str, Bar]]
+    note: str = ''
 
     def markdown(self) -> str:
-        """Write the table as Markdown, with columns that line up.
+        """Write the table as Markdown, with columns that line up, and the note.
 
         Returns:
-            str: The table's lines.
+            str: The lines.
         """
         widths = [max(map(len, column)) for column in zip(self.header, *self.rows, strict=True)]
         rule = ['-' * widths[0], *('-' * (width - 1) + ':' for width in widths[1:])]
-        return '\n'.join(
+        table = '\n'.join(
             f'| {first.ljust(widths[0])} | '
             + ' | '.join(cell.rjust(w) for cell, w in zip(rest, widths[1:], strict=True)) + ' |'
             for first, *rest in (self.header, rule, *self.rows))
+        return f'{table}\n\n{self.note}' if self.note else table
 
     def draw(self, path: str) -> None:
         """Draw the bar chart.
@@ -106,5 +109,6 @@ def comparison_report(result: dict) -> Report:
     step = 'training' if result['settings']['training'] else 'inference'
     bars = {n: (ratio, *result['ratio_quartiles'][n])
             for n, ratio in result['ratios_to_plain'].items()}
+    absent = ', '.join(result['not_installed'])
     return Report(result, header, rows, f'{step} throughput beside the network without attention',
-                  {step: bars})
+                  {step: bars}, absent and f'Not measured, as timm is not installed: {absent}.')

@@ -151,6 +151,7 @@ default_scope = 'mmpretrain'
             'timm_ecaresnet18', 'eca_resnet18')], SMALL, **QUICK)
         assert result['not_installed'] == ['timm_ecaresnet18']
         assert list(result['ratios_to_plain']) == ['resnet18_folded', 'eca_resnet18']
+        assert comparison_report(result).markdown().endswith('not installed: timm_ecaresnet18.')
 
 
 class TestSteps:

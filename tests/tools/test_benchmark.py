@@ -86,6 +86,7 @@ def test_roofline(tmp_path):
     figures = json.loads((tmp_path / 'b.json').read_text())
     assert list(figures['stages']) == ['layer1', 'layer2', 'layer3', 'layer4']
     assert figures['bytes_per_second'] > 0 and figures['multiply_adds_per_second'] > 0
+    assert f'Memory: {figures["bytes_per_second"] / 1e9:.1f} GB/s.' in done.stdout
 
 
 @pytest.mark.parametrize('arguments, code, sentence', [

@@ -5,19 +5,13 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from eca_mm.analysis import benchmark, paper_speed, roofline, scaling, write_figures
+from eca_mm.analysis import write_figures
 from eca_mm.analysis.figures import check_figures
-from eca_mm.analysis.speed_models import parse_contender
-from eca_mm.analysis.speed_report import comparison_report
+from eca_mm.analysis.speed_modes import MODES, run_mode
 from eca_mm.analysis.speed_steps import DTYPES, MEMORY_FORMATS, Settings
 from eca_mm.compat.help import HelpFormatter
 from eca_mm.engine import cli
 from eca_mm.engine.outputs import check_output
-
-# Batch, shape and least time of a mode.
-MODES = {'infer': (16, (224, 224), 3.), 'train': (8, (224, 224), 3.),
-         'detector': (1, (800, 1344), 3.), 'paper': (8, (224, 224), 3.),
-         'scaling': (16, (56, 56), .3), 'roofline': (16, (224, 224), 1.)}
 
 
 def positive(text: str) -> int:
@@ -70,26 +64,16 @@ def main() -> None:
         check_figures(args.json)
     if args.chart:
         check_output(args.chart, args.overwrite)
-    batch, shape, min_time = MODES[args.mode]
-    training = args.mode == 'train'
-    settings = Settings(training, args.batch or batch, tuple(args.shape or shape), args.dtype,
-                        args.memory_format, args.compile, args.device, args.all_levels)
-    timing = dict(rounds=args.rounds, min_time=min_time if args.min_time is None else args.min_time)
+    usual = MODES[args.mode]
+    settings = Settings(
+        args.mode == 'train', args.batch or usual.batch, tuple(args.shape or usual.shape),
+        args.dtype, args.memory_format, args.compile, args.device, args.all_levels)
 
     def progress(turns, total=None):
         return track(turns, 'Measuring', total, console=Console(stderr=True))
 
-    if args.mode == 'scaling':
-        report = scaling.measure_scaling(args.models, settings, progress=progress, **timing)
-    elif args.mode == 'roofline':
-        report = roofline.measure_roofline(args.models, settings, progress=progress, **timing)
-    elif args.mode == 'paper':
-        report = paper_speed.compare_with_paper(args.models, settings, progress=progress, **timing)
-    else:
-        contenders = [parse_contender(name, training)
-                      for name in args.models or benchmark.USUAL[args.mode]]
-        report = comparison_report(benchmark.compare(contenders, settings, progress=progress,
-                                                     **timing))
+    report = run_mode(args.mode, args.models, settings, progress=progress, rounds=args.rounds,
+                      min_time=usual.min_time if args.min_time is None else args.min_time)
     print(report.markdown())
     if args.json:
         write_figures(report.figures, args.json)
