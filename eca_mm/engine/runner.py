@@ -1,5 +1,6 @@
 """mmengine's Runner with the checks that a long run deserves."""
 import os
+from functools import cached_property
 
 import torch
 from mmcv.transforms import LoadImageFromFile
@@ -8,15 +9,23 @@ from mmengine.device import get_device
 from mmengine.hooks import CheckpointHook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import RUNNERS
-from mmengine.runner import CheckpointLoader, Runner
+from mmengine.runner import (
+    BaseLoop,
+    CheckpointLoader,
+    EpochBasedTrainLoop,
+    IterBasedTrainLoop,
+    Runner,
+)
 from torch import nn
 from torch.utils.data import DataLoader
 
 from ..checkpoints import KeyReport, SafeCheckpointHook
+from ..checkpoints.saving import latest_checkpoint
 from ..compat import UserError
 from ..datasets import LoadImage
 from .config import current_scope
 from .distributed import prepare_processes
+from .loops import RepeatableEpochLoop, RepeatableIterLoop
 
 _CHECKPOINT_HOOK = ('CheckpointHook', 'mmengine.CheckpointHook', CheckpointHook)
 
@@ -30,6 +39,8 @@ class CheckedRunner(Runner):
     - ``LoadImageFromFile`` becomes :class:`eca_mm.datasets.LoadImage` and ``CheckpointHook``
       becomes :class:`eca_mm.checkpoints.SafeCheckpointHook`. The config that is saved in the work
       directory keeps the stock names, which the inferencers of mmdet and mmpretrain look for.
+    - mmengine's two training loops become those of :mod:`eca_mm.engine.loops`: a run that is
+      resumed ends with the same weights as one that was never stopped.
     - ``persistent_workers=True`` is no error beside ``num_workers=0``.
 
     Args:
@@ -70,6 +81,32 @@ class CheckedRunner(Runner):
             if not workers:
                 dataloader['persistent_workers'] = False
         return Runner.build_dataloader(dataloader, *args, **kwargs)
+
+    def set_randomness(self, seed: int | None, **kwargs) -> None:
+        """Seed all generators; without a seed from the config a resumed run keeps its old one."""
+        # mmengine looks for it only when the data's order is fixed already.
+        super().set_randomness(self._resumed_meta.get('seed') if seed is None else seed, **kwargs)
+
+    def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Build the training loop; mmengine's own become ours, which repeat exactly."""
+        if isinstance(loop, dict):
+            loop = dict(loop)
+            if 'type' not in loop:
+                by_epoch = loop.pop('by_epoch')
+                loop['type'] = EpochBasedTrainLoop if by_epoch else IterBasedTrainLoop
+            if loop['type'] in ('EpochBasedTrainLoop', EpochBasedTrainLoop):
+                loop['type'] = RepeatableEpochLoop
+            elif loop['type'] in ('IterBasedTrainLoop', IterBasedTrainLoop):
+                loop.update(type=RepeatableIterLoop, done=self._resumed_meta.get('iter', 0))
+        return super().build_train_loop(loop)
+
+    @cached_property
+    def _resumed_meta(self) -> dict:
+        """What the checkpoint that will be resumed from says of its run; else nothing."""
+        path = self.cfg.get('load_from') if self.cfg.get('resume') else None
+        if self.cfg.get('resume') and path is None:
+            path = latest_checkpoint(self.work_dir)
+        return {} if path is None else CheckpointLoader.load_checkpoint(path, 'cpu').get('meta', {})
 
     def register_hook(self, hook, priority=None) -> None:
         """Register a hook; mmengine's checkpoint hook is replaced by the lossless one."""

@@ -1,0 +1,154 @@
+"""A resumed run ends where one ends that was never stopped, wherever the checkpoint was saved."""
+import random
+
+import numpy as np
+import pytest
+import torch
+from mmcv.transforms import BaseTransform
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset
+from mmengine.model import BaseModel
+from mmengine.registry import DATASETS, MODELS, TRANSFORMS
+
+from eca_mm.compat import load_checkpoint_file
+from eca_mm.datasets.repeatable import Draw, NumberedBatches
+from eca_mm.engine import CheckedRunner
+
+LOADED = []
+
+
+@DATASETS.register_module()
+class Points(BaseDataset):
+
+    def load_data_list(self):
+        return [{'value': float(i), 'width': 1 + i % 2 * 2, 'height': 2} for i in range(10)]
+
+
+@TRANSFORMS.register_module()
+class Shake(BaseTransform):
+    """Draws from all three global generators."""
+
+    def transform(self, results):
+        LOADED.append(results['value'])
+        noise = torch.rand(1).item() + np.random.rand() + random.random()
+        return {'x': torch.full((2, ), results['value'] + noise)}
+
+
+@MODELS.register_module()
+class Dropping(BaseModel):
+
+    def __init__(self):
+        super().__init__()
+        self.net = torch.nn.Sequential(
+            torch.nn.Linear(2, 8), torch.nn.Dropout(), torch.nn.Linear(8, 1))
+
+    def forward(self, x, mode):
+        scale = np.random.rand() + random.random()
+        return {'loss': (self.net(torch.stack(tuple(x))) - scale).square().mean()}
+
+
+def config(folder, loop, sampler, workers=0, **more):
+    return Config({
+        'model': {'type': 'Dropping'}, 'work_dir': str(folder), 'train_cfg': loop,
+        'train_dataloader': {
+            'batch_size': 3, 'num_workers': workers, 'sampler': sampler,
+            'dataset': {'type': 'Points', 'pipeline': [{'type': 'Shake'}]}},
+        'optim_wrapper': {'optimizer': {'type': 'Adam', 'lr': 0.01}},
+        'param_scheduler': [{'type': 'CosineAnnealingLR', 'T_max': 10, 'by_epoch': False}],
+        'custom_hooks': [{'type': 'EMAHook'}], 'experiment_name': str(folder),
+        'default_hooks': {
+            'checkpoint': {'type': 'CheckpointHook', 'interval': 1, 'by_epoch': False}},
+        'log_level': 'ERROR', **more})
+
+
+EPOCHS = {'type': 'EpochBasedTrainLoop', 'max_epochs': 3}
+ITERS = {'by_epoch': False, 'max_iters': 12}
+SHUFFLED, ENDLESS = {'type': 'DefaultSampler'}, {'type': 'InfiniteSampler'}
+
+
+@pytest.mark.parametrize(('loop', 'sampler', 'workers'), [
+    (EPOCHS, SHUFFLED, 0), (EPOCHS, SHUFFLED, 2), (ITERS, ENDLESS, 0), (ITERS, SHUFFLED, 0),
+    # At the end PyTorch waits five seconds for each worker that has batches left.
+    pytest.param(ITERS, ENDLESS, 2, marks=pytest.mark.slow)])
+def test_a_resumed_run_is_the_same_run(tmp_path, monkeypatch, loop, sampler, workers):
+    # mmengine sleeps two seconds between the epochs of an endless loop.
+    monkeypatch.setattr('mmengine.runner.loops.time.sleep', lambda seconds: None)
+    # Without a seed in the config: mmengine chooses one.
+    CheckedRunner.from_cfg(config(tmp_path / 'whole', loop, sampler, workers)).train()
+    expected = load_checkpoint_file(tmp_path / 'whole/iter_12.pth')
+    for stop in (1, 4, 6):
+        # Whatever the second process draws before it resumes must not matter.
+        torch.manual_seed(stop), np.random.seed(stop), random.seed(stop)
+        LOADED.clear()
+        CheckedRunner.from_cfg(config(
+            tmp_path / str(stop), loop, sampler, workers, resume=True,
+            load_from=str(tmp_path / f'whole/iter_{stop}.pth'))).train()
+        found = load_checkpoint_file(tmp_path / f'{stop}/iter_12.pth')
+        for part in ('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers'):
+            assert torch.equal(*map(flat, (found[part], expected[part]))), (part, stop)
+        if not workers:
+            # Nothing is loaded only to be skipped.
+            assert len(LOADED) <= 3 * (12 - stop)
+
+
+def flat(node):
+    """All numbers of a nested container, in one tensor."""
+    if isinstance(node, torch.Tensor):
+        return node.double().flatten()
+    if isinstance(node, dict):
+        node = [node[key] for key in sorted(node, key=str)]
+    if isinstance(node, list | tuple):
+        return torch.cat([torch.zeros(0).double(), *map(flat, node)])
+    return torch.tensor([float(node)] if isinstance(node, int | float) else []).double()
+
+
+def test_another_seed_is_another_run(tmp_path):
+    weights = []
+    for seed in (0, 0, 1):
+        folder = tmp_path / str(len(weights))
+        CheckedRunner.from_cfg(config(folder, ITERS, ENDLESS, randomness={'seed': seed})).train()
+        weights.append(flat(load_checkpoint_file(folder / 'iter_12.pth')['state_dict']))
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_augmentation_does_not_depend_on_the_number_of_workers(tmp_path):
+    weights = []
+    for workers in (0, 1, 2):
+        folder = tmp_path / str(workers)
+        CheckedRunner.from_cfg(
+            config(folder, EPOCHS, SHUFFLED, workers, randomness={'seed': 0})).train()
+        weights.append(flat(load_checkpoint_file(folder / 'iter_12.pth')['state_dict']))
+    assert torch.equal(weights[0], weights[1]) and torch.equal(weights[0], weights[2])
+
+
+@pytest.mark.parametrize('wrapper', [
+    lambda data: {'type': 'RepeatDataset', 'times': 2, 'dataset': data},
+    lambda data: {'type': 'ConcatDataset', 'datasets': [data, data]},
+])
+def test_data_sets_in_data_sets(tmp_path, wrapper):
+    weights = []
+    for workers in (0, 2):
+        folder = tmp_path / str(workers)
+        cfg = config(folder, {**EPOCHS, 'max_epochs': 1}, SHUFFLED, workers,
+                     randomness={'seed': 0})
+        cfg.train_dataloader.dataset = wrapper(cfg.train_dataloader.dataset)
+        CheckedRunner.from_cfg(cfg).train()
+        weights.append(flat(load_checkpoint_file(folder / 'iter_7.pth')['state_dict']))
+    assert torch.equal(*weights)
+
+
+def test_own_batches_and_incomplete_ones(tmp_path):
+    cfg = config(tmp_path, EPOCHS, SHUFFLED, drop_last=True)
+    cfg.train_dataloader.drop_last = True
+    loader = CheckedRunner.from_cfg(cfg).train_dataloader
+    assert len(loader) == len(list(loader)) == 3
+    cfg = config(tmp_path, EPOCHS, {'type': 'DefaultSampler', 'shuffle': False})
+    cfg.train_dataloader.batch_sampler = {'type': 'mmdet.AspectRatioBatchSampler'}
+    loader = CheckedRunner.from_cfg(cfg).train_dataloader
+    assert isinstance(loader.batch_sampler, NumberedBatches)
+    assert [list(map(int, batch)) for batch in loader.batch_sampler] == [
+        [0, 2, 4], [1, 3, 5], [6, 8, 7], [9]]
+    loader.batch_sampler.skip = 3
+    (rest, ) = loader.batch_sampler
+    assert isinstance(rest[0], Draw) and rest == [9] and rest[0].key[-2:] == (3, 0)
