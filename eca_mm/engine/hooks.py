@@ -1,30 +1,75 @@
-"""Stopping a run whose weights are lost."""
+"""Stopping a run whose weights would be lost."""
 import math
 
 import torch
 from mmengine.dist import all_gather_object, all_reduce
 from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS
 
 from ..compat import UserError
+from .diagnosis import find_culprit, name_images
 
 
 @HOOKS.register_module()
 class StopOnInvalidLoss(Hook):
-    """Stop when the loss is NaN or infinite, before a checkpoint of such weights is saved.
+    """Stop when a loss or a gradient is NaN or infinite, before the weights take the step.
 
     In a distributed run all processes stop in the same iteration, whichever of them met the
-    invalid loss. Weights that became NaN or infinite under a finite loss (by a gradient, say) are
-    caught when they are about to be saved.
+    invalid number. What is left of mixed precision's own skipped steps does not count. Weights
+    that became NaN or infinite by a finite gradient are caught when they are about to be saved.
+
+    Args:
+        gradients (bool): Whether to look at the gradients, which costs one pass over them in
+            every iteration. A step is then left out before its weights are lost, and the origin
+            of the invalid number is found in them.
 
     Raises:
-        UserError: With the iteration, the parts of the loss and the batch's images.
+        UserError: With the iteration, where the first invalid number came from (the pixels or
+            annotations of an image, a weight, a layer's output, a gradient), the parts of the
+            loss and the batch's images.
     """
 
     priority = 'VERY_HIGH'
 
+    def __init__(self, gradients: bool = True) -> None:
+        self.gradients = gradients
+        self._bad_gradients = []
+
+    def before_train(self, runner) -> None:
+        """Look at the gradients before each step.
+
+        Args:
+            runner (Runner): The running runner.
+        """
+        if not self.gradients:
+            return
+        wrapper = runner.optim_wrapper
+        wrappers = [wrapper] if isinstance(wrapper, OptimWrapper) else [*wrapper.values()]
+        names = {value: name for name, value in runner.model.named_parameters()}
+        for wrapper in wrappers:
+            self._watch(wrapper, names)
+
+    def _watch(self, wrapper: OptimWrapper, names: dict) -> None:
+        def check(optimizer, args, kwargs) -> None:
+            values = [value for group in optimizer.param_groups for value in group['params']
+                      if value.grad is not None]
+            # The largest magnitude of each, all in one go.
+            if not values or torch.stack([
+                    norm.float() for norm in torch._foreach_norm(
+                        [value.grad for value in values], math.inf)]).isfinite().all():
+                return
+            self._bad_gradients += [
+                names.get(value, '?').removeprefix('module.') for value in values
+                if not value.grad.isfinite().all()]
+            for value in values:
+                # Nothing is left for the optimizer to do, and no weight is lost.
+                value.grad = None
+
+        wrapper.optimizer.register_step_pre_hook(check)
+
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        """Check the losses of the iteration.
+        """Check what the iteration has found.
 
         Args:
             runner (Runner): The running runner.
@@ -34,16 +79,27 @@ class StopOnInvalidLoss(Hook):
         """
         losses = {name: float(torch.as_tensor(value).detach())
                   for name, value in (outputs or {}).items() if 'loss' in name}
-        invalid = not all(map(math.isfinite, losses.values()))
-        count = torch.tensor(int(invalid))
+        bad_loss = not all(map(math.isfinite, losses.values()))
+        count = torch.tensor(int(bad_loss or bool(self._bad_gradients)))
         all_reduce(count)
         if not count:
             return
-        found = f'{_parts(losses)} on the images {_images(data_batch)}' if invalid else None
+        gradients, self._bad_gradients = self._bad_gradients, []
+        culprit = find_culprit(runner.model, data_batch, runner.optim_wrapper)
+        if not culprit and gradients:
+            culprit = f'the gradient of {gradients[0]}' + (
+                f' and {len(gradients) - 1} more' if len(gradients) > 1 else '')
+        found = f'{_parts(losses)} on the images {name_images(data_batch)}'
+        if culprit:
+            found += f', where {culprit} is the first that is not finite'
+        elif not bad_loss:
+            # Another process's gradients are this one's too, but not its images.
+            found = None
         # Every process raises the same sentence, so that whoever prints it names all images.
         found = '; '.join(filter(None, all_gather_object(found)))
         raise UserError(
-            f'The loss became invalid in iteration {runner.iter + 1} (epoch {runner.epoch + 1}): '
+            f'The {"loss" if bad_loss else "gradient"} became invalid in iteration '
+            f'{runner.iter + 1} (epoch {runner.epoch + 1}): '
             f'{found}; earlier checkpoints are untouched: look at these images, lower the '
             'learning rate or clip the gradients, and go on with --resume.')
 
@@ -64,14 +120,3 @@ class StopOnInvalidLoss(Hook):
 
 def _parts(losses: dict) -> str:
     return ', '.join(f'{name} {value:.4g}' for name, value in losses.items())
-
-
-def _images(batch) -> str:
-    """Name the images of a batch by id and path, as far as its data samples know them."""
-    if isinstance(batch, dict):
-        batch = batch.get('data_samples', list(batch.values()))
-    if isinstance(batch, (list, tuple)):
-        return ', '.join(filter(None, map(_images, batch)))
-    meta = getattr(batch, 'metainfo', {})
-    parts = [f'id {meta["img_id"]}' if 'img_id' in meta else '', meta.get('img_path') or '']
-    return ' '.join(filter(None, parts))
