@@ -1,9 +1,14 @@
 """Reading images from files that may be missing, cut short or no image at all."""
+import io
+import json
+import warnings
+
 import mmcv
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmengine import fileio
 from mmengine.registry import TRANSFORMS
+from PIL import Image
 
 from ..compat import UserError
 
@@ -42,15 +47,40 @@ def is_truncated(data: bytes) -> bool:
 
 @TRANSFORMS.register_module()
 class LoadImage(LoadImageFromFile):
-    """mmcv's LoadImageFromFile that names the file when it cannot be read.
+    """mmcv's LoadImageFromFile that names the file when it cannot be used.
 
     Works in pipelines of MMDetection and MMPretrain. Reads ``img_path``; writes ``img`` (uint8 or
-    float32, (H, W, 3) in BGR by default), ``img_shape`` and ``ori_shape``, both (H, W).
+    float32, (H, W, 3) in BGR by default), ``img_shape`` and ``ori_shape``, both (H, W). Grey
+    images get three equal channels, transparency is dropped, 16 bits become 8, and of an
+    animation the first picture is taken.
+
+    A picture that is stored turned (EXIF orientation) is turned upright, as mmcv does. Where the
+    sample has the annotation file's ``height`` and ``width`` these decide: if only the picture
+    as it is stored has that size, its boxes were drawn on that, and it stays as it is stored.
 
     Args:
+        on_bad_image (str): ``'error'`` stops at an image that cannot be used, ``'skip'`` leaves
+            it out: the data set then takes another one, chosen at random.
+        blank (bool): With ``'skip'``: give an empty (black) image of the annotated size, or of
+            224 x 224 pixels, instead of leaving it out. For testing, where each image counts.
+        report (str, optional): File to which the skipped images and their reasons are appended.
+        max_pixels (int): Larger images are refused before they are decoded. A file of some
+            kilobytes can fill the memory.
+        max_ratio (int): Images with one side this many times as long as the other are refused:
+            pipelines that keep the aspect ratio make them vanish or huge.
         **kwargs: All arguments of :class:`mmcv.transforms.LoadImageFromFile`. With
-            ``ignore_empty=True`` an unreadable image is skipped without an error, as there.
+            ``ignore_empty=True`` an unreadable image is skipped without a word, as there.
     """
+
+    def __init__(self, *args, on_bad_image: str = 'error', blank: bool = False,
+                 report: str | None = None, max_pixels: int = Image.MAX_IMAGE_PIXELS,
+                 max_ratio: int = 200, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        if on_bad_image not in ('error', 'skip'):
+            raise UserError(f"on_bad_image must be 'error' or 'skip', but is {on_bad_image!r}.")
+        self.on_bad_image, self.blank, self.report = on_bad_image, blank, report
+        self.max_pixels, self.max_ratio = max_pixels, max_ratio
+        self._in_a_row = 0
 
     def transform(self, results: dict) -> dict | None:
         """Load the image of one sample.
@@ -59,38 +89,90 @@ class LoadImage(LoadImageFromFile):
             results (dict): The sample; must have ``img_path``.
 
         Returns:
-            dict | None: The sample with its image, or None where ``ignore_empty`` skips it.
+            dict | None: The sample with its image, or None where it is skipped.
 
         Raises:
-            UserError: If the file is missing, empty, truncated or no image that OpenCV can decode.
+            UserError: If the file is missing, empty, truncated, no image that OpenCV can decode,
+                too large, too long or not of the annotated size, unless such images are skipped;
+                and if a hundred in a row had to be.
         """
-        path = results['img_path']
         try:
-            image = self._decode(path)
-        except UserError:
-            if self.ignore_empty:
-                return None
-            raise
-        if self.to_float32:
-            image = image.astype(np.float32)
-        results['img'] = image
+            image = self._load(results)
+            self._in_a_row = 0
+        except UserError as error:
+            if self.on_bad_image == 'skip':
+                self._note(results['img_path'], error)
+                if self.blank:
+                    size = (results.get('height', 224), results.get('width', 224))
+                    return self._fill(results, np.zeros((*size, 3), np.uint8))
+            elif not self.ignore_empty:
+                raise
+            return None
+        return self._fill(results, image)
+
+    def _fill(self, results: dict, image: np.ndarray) -> dict:
+        results['img'] = image.astype(np.float32) if self.to_float32 else image
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         return results
 
-    def _decode(self, path: str) -> np.ndarray:
+    def _note(self, path: str, error: UserError) -> None:
+        self._in_a_row += 1
+        if self._in_a_row == 100:
+            raise UserError(f'100 images in a row could not be used, the last one being: {error}')
+        if self.report is not None:
+            line = json.dumps([path, str(error)]) + '\n'
+            # One write to a file opened for appending: several workers do so at a time.
+            with open(self.report, 'ab', buffering=0) as stream:
+                stream.write(line.encode())
+
+    def _load(self, results: dict) -> np.ndarray:
+        path = results['img_path']
         try:
             data = self._read(path)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise UserError(
-                f'Cannot read image {path}: {error.strerror or error}; restore the file or take '
-                'it out of the annotations.') from error
+                f'Cannot read image {path}: {getattr(error, "strerror", None) or error}; restore '
+                'the file or take it out of the annotations.') from error
         remedy = 'replace the file or take it out of the annotations.'
         if not data:
             raise UserError(f'Image {path} is an empty file of 0 bytes; {remedy}')
         if is_truncated(data):
             raise UserError(f'Image {path} is truncated after {len(data)} bytes; {remedy}')
+        self._check_size(data, path, remedy)
+        image = self._decode(data, self.color_type, path, remedy)
+        stated = results.get('height'), results.get('width')
+        if None in stated or image.shape[:2] == stated:
+            return image
+        if image.shape[1::-1] == stated and 'ignore' not in self.color_type:
+            stored = self._decode(data, f'{self.color_type}_ignore_orientation', path, remedy)
+            if stored.shape[:2] == stated:
+                return stored
+        raise UserError(f'Image {path} has {image.shape[1]} x {image.shape[0]} pixels, but its '
+                        f'annotations are for {stated[1]} x {stated[0]}; correct width and height '
+                        'there, or restore the file.')
+
+    def _check_size(self, data: bytes, path: str, remedy: str) -> None:
         try:
-            image = mmcv.imfrombytes(data, flag=self.color_type, backend=self.imdecode_backend)
+            with warnings.catch_warnings():
+                # Pillow's own limit comes with a warning first.
+                warnings.simplefilter('ignore')
+                width, height = Image.open(io.BytesIO(data)).size
+        except Image.DecompressionBombError as error:
+            raise UserError(f'Image {path} would have more pixels than the {self.max_pixels} '
+                            f'allowed ({error}); {remedy}') from error
+        except Exception:  # noqa: BLE001  a format that only OpenCV knows, or none: it will judge
+            return
+        size = f'Image {path} has {width} x {height} pixels'
+        if width * height > self.max_pixels:
+            raise UserError(f'{size}, which is more than the {self.max_pixels} allowed '
+                            f'(max_pixels of LoadImage); {remedy}')
+        if max(width, height) > self.max_ratio * min(width, height):
+            raise UserError(f'{size}, which is longer than {self.max_ratio} times its width '
+                            f'(max_ratio of LoadImage); {remedy}')
+
+    def _decode(self, data: bytes, color_type: str, path: str, remedy: str) -> np.ndarray:
+        try:
+            image = mmcv.imfrombytes(data, flag=color_type, backend=self.imdecode_backend)
         except Exception as error:
             # Each backend has errors of its own: cv2.error, PIL's, tifffile's.
             raise UserError(f'Image {path} cannot be decoded ({error}); {remedy}') from error

@@ -14,7 +14,9 @@ from .signatures import nearest
 
 # Keys that mmengine reads from the config besides the arguments of its Runner.
 _OTHER_KEYS = {'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn', 'compile', 'runner_type',
-               'activation_checkpointing', 'efficient_conv_bn_eval', 'custom_imports'}
+               'activation_checkpointing', 'efficient_conv_bn_eval', 'custom_imports',
+               # Ours, see CheckedRunner.
+               'on_bad_image'}
 _DEFAULT_HOOKS = {'runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler',
                   'checkpoint', 'visualization'}
 

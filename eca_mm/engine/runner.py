@@ -26,6 +26,7 @@ from ..datasets import LoadImage
 from .config import current_scope
 from .distributed import prepare_processes
 from .loops import RepeatableEpochLoop, RepeatableIterLoop
+from .skipped import ListSkippedImages
 
 _CHECKPOINT_HOOK = ('CheckpointHook', 'mmengine.CheckpointHook', CheckpointHook)
 
@@ -41,6 +42,8 @@ class CheckedRunner(Runner):
       directory keeps the stock names, which the inferencers of mmdet and mmpretrain look for.
     - mmengine's two training loops become those of :mod:`eca_mm.engine.loops`: a run that is
       resumed ends with the same weights as one that was never stopped.
+    - ``on_bad_image='skip'`` in the config: images that cannot be used are left out in training,
+      count as empty ones in validation and test, and are listed after each epoch.
     - ``persistent_workers=True`` is no error beside ``num_workers=0``.
 
     Args:
@@ -98,7 +101,39 @@ class CheckedRunner(Runner):
                 loop['type'] = RepeatableEpochLoop
             elif loop['type'] in ('IterBasedTrainLoop', IterBasedTrainLoop):
                 loop.update(type=RepeatableIterLoop, done=self._resumed_meta.get('iter', 0))
+        self._train_dataloader = self._skipping(self._train_dataloader)
         return super().build_train_loop(loop)
+
+    def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Build the validation loop."""
+        self._val_dataloader = self._skipping(self._val_dataloader, blank=True)
+        return super().build_val_loop(loop)
+
+    def build_test_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Build the test loop."""
+        self._test_dataloader = self._skipping(self._test_dataloader, blank=True)
+        return super().build_test_loop(loop)
+
+    def _skipping(self, dataloader: DataLoader | dict, **options) -> DataLoader | dict:
+        """Have a data loader skip bad images, if the config says so."""
+        if self._list_skipped is None or not isinstance(dataloader, dict):
+            return dataloader
+        return _with_named_files(dataloader, on_bad_image='skip', report=self._list_skipped.path,
+                                 **options)
+
+    @cached_property
+    def _list_skipped(self) -> ListSkippedImages | None:
+        choice = self.cfg.get('on_bad_image', 'error')
+        if choice not in ('error', 'skip'):
+            raise UserError(f"on_bad_image of the config must be 'error' or 'skip', but is "
+                            f'{choice!r}.')
+        return ListSkippedImages(self.log_dir) if choice == 'skip' else None
+
+    def register_custom_hooks(self, custom_hooks: list) -> None:
+        """Register the config's hooks, and ours that the config asks for in another way."""
+        super().register_custom_hooks(custom_hooks)
+        if self._list_skipped is not None:
+            self.register_hook(self._list_skipped)
 
     @cached_property
     def _resumed_meta(self) -> dict:
@@ -211,16 +246,17 @@ def check_pretrained(module: nn.Module) -> KeyReport | None:
     return report
 
 
-def _with_named_files(node):
+def _with_named_files(node, **options):
     """Copy a data loader's config with checked image loading in every pipeline of it."""
     if isinstance(node, dict):
-        copy = {key: _with_named_files(value) for key, value in node.items()}
+        copy = {key: _with_named_files(value, **options) for key, value in node.items()}
         kind = copy.get('type')
-        if kind is LoadImageFromFile or str(kind).split('.')[-1] == 'LoadImageFromFile':
-            copy['type'] = LoadImage
+        if kind in (LoadImageFromFile, LoadImage) or str(kind).split('.')[-1] in (
+                'LoadImageFromFile', 'LoadImage'):
+            copy.update(options, type=LoadImage)
         return copy
     if isinstance(node, list | tuple) and type(node) in (list, tuple):
-        return type(node)(map(_with_named_files, node))
+        return type(node)(_with_named_files(value, **options) for value in node)
     return node
 
 
