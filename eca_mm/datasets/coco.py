@@ -3,6 +3,7 @@ import difflib
 import logging
 import os
 from collections import Counter
+from functools import cached_property
 
 from mmdet.datasets import CocoDataset
 from mmdet.datasets.api_wrappers import COCO
@@ -10,6 +11,7 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
 from ..compat import UserError
+from .coco_records import BadRecord, check_annotation, check_category, check_image
 
 # How many image files are looked for: all 118k of train2017 take minutes on a network disk.
 PROBED_IMAGES = 16
@@ -23,8 +25,9 @@ class CheckedCOCO(COCO):
 
     Raises:
         UserError: If the file is missing, no JSON (cut short, say), or breaks COCO's rules: an
-            entry without a field that training needs, an annotation of a category that the file
-            does not list, or an annotation id used twice.
+            entry without a field that training needs or with a value that cannot be used (see
+            :mod:`eca_mm.datasets.coco_records`), an annotation of a category that the file does
+            not list, or an id used twice.
     """
 
     def __init__(self, annotation_file: str) -> None:
@@ -34,7 +37,7 @@ class CheckedCOCO(COCO):
         except OSError as error:
             raise UserError(f'Cannot read annotation file {annotation_file}: {error.strerror}; '
                             'check data_root and ann_file of the config.') from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f'Annotation file {annotation_file} is no valid JSON ({error}); it may '
                             'be truncated: fetch or write it again.') from error
         except AssertionError as error:
@@ -51,13 +54,21 @@ class CheckedCOCO(COCO):
             if part != 'annotations' and part not in self.dataset:
                 raise UserError(f'Annotation file {self.path} is not in COCO format: it has no '
                                 f'{part!r}, only {sorted(self.dataset)}.')
-            for entry in self.dataset.get(part, ()):
+            entries = self.dataset.get(part, [])
+            if not isinstance(entries, list):
+                raise UserError(f'Annotation file {self.path} is not in COCO format: its {part!r} '
+                                f'are no list but a {type(entries).__name__}.')
+            for place, entry in enumerate(entries):
+                if not isinstance(entry, dict):
+                    raise UserError(f'Annotation file {self.path} has an entry that is no object '
+                                    f'in {part!r} (place {place}); correct or remove it.')
                 lacking = [field for field in fields if field not in entry]
                 if lacking:
                     raise UserError(f'Annotation file {self.path} has an entry without '
                                     f'{lacking[0]!r} in {part!r} (its id: {entry.get("id")}); '
                                     'add the field or remove the entry.')
-        self._check_annotations()
+        self._check_entries()
+        self._drop_outlines()
         super().createIndex()
         orphans = [ann['id'] for ann in self.dataset.get('annotations', ())
                    if ann['image_id'] not in self.imgs]
@@ -65,25 +76,57 @@ class CheckedCOCO(COCO):
             _warn(f'{self.path}: {len(orphans)} annotations belong to images that the file does '
                   f'not list and are left out (annotations {_some(orphans)}).')
 
-    def _check_annotations(self) -> None:
-        annotations = self.dataset.get('annotations', ())
+    def _check_entries(self) -> None:
+        for image in self.dataset['images']:
+            self._judge('image', image, check_image)
+        for category in self.dataset['categories']:
+            self._judge('category', category, check_category)
+        names = [category['name'] for category in self.dataset['categories']]
+        if len(set(names)) < len(names):
+            twice = [name for name, count in Counter(names).items() if count > 1]
+            raise UserError(f'Annotation file {self.path} has several categories of the same '
+                            f'name: {_some(twice)}; names must be unique.')
+        images = {image['id']: image for image in self.dataset['images']}
+        annotations = self.dataset.get('annotations', [])
+        for ann in annotations:
+            image = images.get(ann['image_id']) if type(ann['image_id']) is int else None
+            self._judge('annotation', ann, check_annotation, image)
         known = {category['id'] for category in self.dataset['categories']}
         unknown = Counter(ann['category_id'] for ann in annotations
                           if ann['category_id'] not in known)
         if unknown:
             raise UserError(
                 f'Annotation file {self.path} has {sum(unknown.values())} annotations of category '
-                f'ids that its categories do not list: {_some(sorted(unknown, key=str))}; add '
+                f'ids that its categories do not list: {_some(sorted(unknown))}; add '
                 'these categories or remove the annotations.')
-        twice = [ident for ident, count in Counter(ann['id'] for ann in annotations).items()
-                 if count > 1]
-        if twice:
-            raise UserError(f'Annotation file {self.path} uses {len(twice)} annotation ids more '
-                            f'than once: {_some(twice)}; ids must be unique.')
-        for ann in annotations:
-            if len(ann['bbox']) != 4:
-                raise UserError(f'Annotation file {self.path}: annotation {ann["id"]} has the box '
-                                f'{ann["bbox"]}; four numbers x, y, width, height are expected.')
+        for kind, part in (('annotation', annotations), ('image', self.dataset['images']),
+                           ('category', self.dataset['categories'])):
+            twice = [ident for ident, count in Counter(entry['id'] for entry in part).items()
+                     if count > 1]
+            if twice:
+                raise UserError(f'Annotation file {self.path} uses {len(twice)} {kind} ids more '
+                                f'than once: {_some(twice)}; ids must be unique.')
+
+    def _judge(self, kind: str, entry: dict, check, *more) -> None:
+        try:
+            check(entry, *more)
+        except BadRecord as error:
+            # An id that cannot be used is not repeated: the message has it.
+            ident = f' {entry["id"]}' if type(entry['id']) is int else ''
+            raise UserError(f'Annotation file {self.path}: {kind}{ident} has {error}; correct or '
+                            'remove it.') from error
+
+    def _drop_outlines(self) -> None:
+        """Take out polygons of less than three points, which cover nothing."""
+        found = []
+        for ann in self.dataset.get('annotations', []):
+            mask = ann.get('segmentation')
+            if isinstance(mask, list) and any(len(polygon) < 6 for polygon in mask):
+                ann['segmentation'] = [polygon for polygon in mask if len(polygon) >= 6]
+                found.append(ann['id'])
+        if found:
+            _warn(f'{self.path}: {len(found)} masks have polygons of less than three points, '
+                  f'which are left out (annotations {_some(found)}).')
 
     def get_cat_ids(self, cat_names=(), sup_names=(), cat_ids=()) -> list:
         """Find category ids by name, in the order of the file.
@@ -121,16 +164,22 @@ class CheckedCOCO(COCO):
 class CheckedCocoDataset(CocoDataset):
     """mmdet's CocoDataset that checks its files once, when it is built.
 
+    No image outside of the data root (or of ``data_prefix['img']``, if that is elsewhere) is
+    read, neither by an absolute name nor by ``..`` nor through a link.
+
     Boxes of no area and boxes outside their image are left out, as mmdet does (COCO itself has a
     few), and so are annotations of images that the file does not list; each kind is counted and
-    named once in the log.
+    named once in the log. Where some annotations of a file have masks, those without are ignored
+    in training, as mmdet ignores broken masks.
 
     Args:
         **kwargs: All arguments of :class:`mmdet.datasets.CocoDataset`.
 
     Raises:
         UserError: If the annotation file is unusable (see :class:`CheckedCOCO`), lacks one of the
-            config's classes, leaves nothing to train on, or if no image is where it should be.
+            config's classes, leaves nothing to train on, has no masks but the pipeline needs
+            them, if an image's file lies outside of the data root, or if no image is where it
+            should be.
     """
 
     COCOAPI = CheckedCOCO
@@ -147,6 +196,7 @@ class CheckedCocoDataset(CocoDataset):
         if not self.test_mode and not any(data['instances'] for data in data_list):
             raise UserError(f'Annotation file {self.ann_file} has no usable box of the classes '
                             f'{_some(self.metainfo["classes"])}; there is nothing to train on.')
+        self._check_masks(data_list)
         self._check_images([data['img_path'] for data in data_list])
         for problem, found in self._left_out.items():
             if found:
@@ -171,7 +221,67 @@ class CheckedCocoDataset(CocoDataset):
                 self._left_out['are degenerate'].append(ann['id'])
             elif x >= image['width'] or y >= image['height'] or x + width <= 0 or y + height <= 0:
                 self._left_out['lie outside their image'].append(ann['id'])
+        if not self._is_inside(image['file_name']):
+            raise UserError(
+                f'Annotation file {self.ann_file}: image {image["id"]} has the file_name '
+                f'{image["file_name"]!r}, which leads out of the data root {self._roots[0]}; '
+                'correct it, or set data_root to a folder that holds all images.')
         return super().parse_data_info(raw_data_info)
+
+    @property
+    def _roots(self) -> list:
+        """Folders that images may be in."""
+        prefix = self.data_prefix.get('img', '')
+        return [self.data_root or prefix or '.', prefix or '.']
+
+    @property
+    def _is_remote(self) -> bool:
+        return any('://' in root for root in self._roots)
+
+    @cached_property
+    def _real_roots(self) -> tuple:
+        return tuple(os.path.join(os.path.realpath(root), '') for root in self._roots)
+
+    def _is_inside(self, name: str) -> bool:
+        if self._is_remote:
+            return not (os.path.isabs(name) or '://' in name or '..' in name.split('/'))
+        path = os.path.abspath(os.path.join(self.data_prefix.get('img', ''), name))
+        # What has a scheme would be fetched.
+        return '://' not in name and path.startswith(
+            tuple(os.path.join(os.path.abspath(root), '') for root in self._roots))
+
+    def prepare_data(self, idx: int) -> dict | None:
+        """Load one sample, whose file must be in the data root when links have been followed.
+
+        Args:
+            idx (int): Its index.
+
+        Returns:
+            dict | None: What the pipeline makes of it.
+        """
+        info = self.get_data_info(idx)
+        path = info['img_path']
+        if not (self._is_remote or os.path.realpath(path).startswith(self._real_roots)):
+            raise UserError(f'Image {path} is a link that leads out of the data root '
+                            f'{self._roots[0]}, to {os.path.realpath(path)}; copy the file, or '
+                            'set data_root to a folder that holds it.')
+        return self.pipeline(info)
+
+    def _check_masks(self, data_list: list) -> None:
+        """Give annotations without mask an empty one, which mmdet's LoadAnnotations ignores."""
+        boxes = [box for data in data_list for box in data['instances']]
+        lacking = [box for box in boxes if 'mask' not in box]
+        if not lacking:
+            return
+        if len(lacking) < len(boxes):
+            _warn(f'{self.ann_file}: {len(lacking)} of {len(boxes)} boxes have no mask and are '
+                  'ignored where masks are learnt.')
+            for box in lacking:
+                box['mask'] = []
+        elif any(getattr(step, 'with_mask', False) for step in self.pipeline.transforms):
+            raise UserError(f'Annotation file {self.ann_file} has boxes, but no masks '
+                            "('segmentation') for a model that learns them; use a detector of "
+                            'boxes only.')
 
     def _check_images(self, paths: list) -> None:
         if '://' in self.data_prefix.get('img', ''):
