@@ -2,6 +2,7 @@
 import copy
 import warnings
 
+import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -14,6 +15,7 @@ def fuse(model: nn.Module) -> nn.Module:
 
     Batch normalisations are folded into the convolutions before them, and residual blocks with an
     attention end in one pass over the map (:class:`eca_mm.layers.residual_tail.ResidualTail`).
+    On a CPU the maps are in channels_last from the first convolution on, whatever the input is in.
     The copy is an ordinary module with other names in its state dict.
 
     Args:
@@ -48,4 +50,16 @@ def switch_to_deploy(model: nn.Module) -> nn.Module:
     if left:
         warnings.warn('These modules have no known inference form and are left as they are: '
                       + ', '.join(left), UserWarning, stacklevel=2)
+    _to_channels_last(model)
     return model
+
+
+def _to_channels_last(model: nn.Module) -> None:
+    """Have convolutions on the CPU compute in channels_last.
+
+    oneDNN reads and writes that format as it is and copies every map in the other one. The output
+    of a convolution takes the format of its weight.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d) and module.weight.device.type == 'cpu':
+            module.weight.data = module.weight.data.to(memory_format=torch.channels_last)

@@ -1,6 +1,8 @@
 """What all attentions that look at nothing but the global average have in common."""
 from abc import ABCMeta, abstractmethod
+from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -36,6 +38,36 @@ class ChannelAttention(nn.Module, metaclass=ABCMeta):
             Tensor: Channel weights in (0, 1) of shape (N, C).
         """
 
+    def excite_backward(self, y: Tensor, grad: Tensor, params: Sequence[Tensor]
+                        ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
+        """Compute the channel weights again, and the gradients of :meth:`excite`.
+
+        Autograd does it here. A subclass may write out what autograd takes longer for.
+
+        Args:
+            y (Tensor): Channel means of shape (N, C).
+            grad (Tensor): Gradient with respect to the channel weights, of shape (N, C).
+            params (Sequence[Tensor]): The values that ``parameters()`` had in the forward pass.
+
+        Returns:
+            tuple[Tensor, Tensor, list[Tensor | None]]: The channel weights, of shape (N, C), the
+            gradients with respect to ``y``, of shape (N, C), and to every one of ``params``, None
+            where it needs none.
+        """
+        y = y.detach().requires_grad_()
+        with torch.enable_grad():
+            if all(p is q for p, q in zip(params, self.parameters(), strict=True)):
+                gate = self.excite(y)
+            else:
+                # functional_call had replaced them for the time of the forward pass.
+                names = [f'attention.{name}' for name, _ in self.named_parameters()]
+                gate = torch.func.functional_call(_Excite(self),
+                                                  dict(zip(names, params, strict=True)), (y, ))
+        trained = [p for p in params if p.requires_grad]
+        grad_y, *grads = torch.autograd.grad(gate, (y, *trained), grad, allow_unused=True)
+        grads = iter(grads)
+        return gate.detach(), grad_y, [next(grads) if p.requires_grad else None for p in params]
+
     def gate(self, x: Tensor) -> Tensor:
         """Compute the channel weights of a feature map.
 
@@ -63,6 +95,17 @@ class ChannelAttention(nn.Module, metaclass=ABCMeta):
             Tensor: Rescaled feature map of shape (N, C, H, W).
         """
         return x * self.gate(x)
+
+
+class _Excite(nn.Module):
+    """``attention.excite`` as a module, whose parameters can be replaced in a call."""
+
+    def __init__(self, attention: ChannelAttention) -> None:
+        super().__init__()
+        self.attention = attention
+
+    def forward(self, y: Tensor) -> Tensor:
+        return self.attention.excite(y)
 
 
 def is_known_by_excite(attention: nn.Module | None) -> bool:

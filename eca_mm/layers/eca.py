@@ -1,11 +1,14 @@
 """ECA: efficient channel attention (Wang et al., CVPR 2020, https://arxiv.org/abs/1910.03151)."""
 import math
+from collections.abc import Sequence
 
+import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from .channel_attention import ChannelAttention
-from .checks import is_positive_int
+from .channel_attention import ChannelAttention, has_hooks
+from .checks import is_captured, is_positive_int
 
 
 def eca_kernel_size(channels: int, gamma: float = 2, b: float = 1) -> int:
@@ -119,8 +122,43 @@ class ECALayer(ChannelAttention):
         Returns:
             Tensor: Channel weights in (0, 1) of shape (N, C).
         """
-        return self.conv(y.unsqueeze(1)).squeeze(1).sigmoid()
+        for conv in self.conv if isinstance(self.conv, nn.Sequential) else [self.conv]:
+            if _is_plain(conv, y):
+                y = _windows(y, self.kernel_size) @ conv.weight.flatten()
+            else:
+                y = conv(y.unsqueeze(1)).squeeze(1)
+        return y.sigmoid()
+
+    def excite_backward(self, y: Tensor, grad: Tensor, params: Sequence[Tensor]
+                        ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
+        """Compute the channel weights again, and the gradients of :meth:`excite`.
+
+        The gradient of a convolution is the convolution with the reversed weights.
+        """
+        if not _is_plain(self.conv, y):
+            return super().excite_backward(y, grad, params)
+        weight, = params
+        k, windows = self.kernel_size, _windows(y, self.kernel_size)
+        gate = (windows @ weight.flatten()).sigmoid_()
+        grad = torch.ops.aten.sigmoid_backward(grad, gate)
+        grad_weight = (grad.flatten() @ windows.reshape(-1, k)).view_as(weight)
+        return gate, _windows(grad, k) @ weight.flatten().flip(0), [grad_weight]
 
     def extra_repr(self) -> str:
         """Show the channels, which the 1-D convolution itself does not know."""
         return f'in_channels={self.in_channels}'
+
+
+def _is_plain(conv: nn.Module, y: Tensor) -> bool:
+    """Whether a matrix product does the same as ``conv`` and costs less.
+
+    For a few weights and a short vector on a CPU, calling oneDNN takes longer than the rest.
+    """
+    return (type(conv) is nn.Conv1d and conv.padding_mode == 'zeros' and not has_hooks(conv)
+            and y.device.type == 'cpu' and y.dtype in (torch.float32, torch.float64)
+            and not is_captured())
+
+
+def _windows(y: Tensor, k: int) -> Tensor:
+    """The k neighbours of every channel, zero beyond both ends: (N, C) to (N, C, k)."""
+    return F.pad(y, (k // 2, k // 2)).unfold(1, k, 1)

@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 from .channel_attention import ChannelAttention, has_hooks, is_known_by_excite
 from .checks import is_captured
 from .chunks import chunks
-from .map_sums import centred_sums, is_channels_last, moments
+from .map_sums import batch_statistics, centred_sums, is_channels_last
 
 
 def can_fuse_tail(z: Tensor, norm: nn.Module, attention: nn.Module | None,
@@ -89,29 +89,15 @@ def _update_running_statistics(norm: nn.BatchNorm2d, mean: Tensor, var: Tensor, 
     norm.running_var.lerp_(var * (n / (n - 1)), momentum)
 
 
-class _Excite(nn.Module):
-    """``attention.excite`` as a module, whose parameters can be replaced in a call."""
-
-    def __init__(self, attention: ChannelAttention) -> None:
-        super().__init__()
-        self.attention = attention
-
-    def forward(self, y: Tensor) -> Tensor:
-        return self.attention.excite(y)
-
-
 class _FusedTail(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, z, identity, weight, bias, norm, attention, activate, *params):
         if not is_channels_last(z):
             z = z.contiguous()
-        v = None
         if norm.training:
-            s, v = moments(z)
+            s, var = batch_statistics(z)
             mean = s.mean(0)
-            # Within the samples plus between them.
-            var = v.mean(0) + (s - mean).square().mean(0)
             # Here rather than after the call, which checkpointing cuts off when it recomputes.
             _update_running_statistics(norm, mean, var, z.numel() // z.size(1))
         else:
@@ -148,8 +134,8 @@ class _FusedTail(torch.autograd.Function):
         deviation = (var + ctx.eps).rsqrt()
         a, centred = weight * deviation, s - mean
         y = torch.addcmul(bias, centred, a)
-        gate, grad_y, grad_params = _excite_backward(ctx.attention, params, y,
-                                                     torch.addcmul(grad_scale * a, grad_offset, y))
+        gate, grad_y, grad_params = ctx.attention.excite_backward(
+            y, torch.addcmul(grad_scale * a, grad_offset, y), params)
         scale = gate * a
         grad_y = torch.addcmul(grad_y, grad_offset, gate)
         grad_a = (grad_scale * gate + grad_y * centred).sum(0)
@@ -167,25 +153,6 @@ class _FusedTail(torch.autograd.Function):
             grad_z = _combine(grad, scale, z, None if slope is None else slope / n, s, constant)
         return (grad_z, grad if ctx.has_identity else None, grad_a * deviation, grad_y.sum(0),
                 None, None, None, *grad_params)
-
-
-def _excite_backward(attention: ChannelAttention, params: list[Tensor], y: Tensor,
-                     grad_gate: Tensor) -> tuple[Tensor, Tensor, list[Tensor | None]]:
-    """Compute the channel weights again, and the gradients of their input and parameters."""
-    current = list(attention.parameters())
-    y = y.detach().requires_grad_()
-    with torch.enable_grad():
-        if all(p is q for p, q in zip(params, current, strict=True)):
-            gate = attention.excite(y)
-        else:
-            # functional_call had replaced them for the time of the forward pass.
-            names = [f'attention.{name}' for name, _ in attention.named_parameters()]
-            gate = torch.func.functional_call(_Excite(attention),
-                                              dict(zip(names, params, strict=True)), (y, ))
-    trained = [p for p in params if p.requires_grad]
-    grad_y, *grads = torch.autograd.grad(gate, (y, *trained), grad_gate, allow_unused=True)
-    grads = iter(grads)
-    return gate.detach(), grad_y, [next(grads) if p.requires_grad else None for p in params]
 
 
 def _combine(grad: Tensor, scale: Tensor, z: Tensor, slope: Tensor | None, s: Tensor,

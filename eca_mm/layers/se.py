@@ -1,9 +1,12 @@
 """SE: squeeze-and-excitation (Hu et al., CVPR 2018, https://arxiv.org/abs/1709.01507)."""
+from collections.abc import Sequence
+
+import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .channel_attention import ChannelAttention
+from .channel_attention import ChannelAttention, has_hooks
 from .checks import reduced_channels
 
 
@@ -40,3 +43,15 @@ class SELayer(ChannelAttention):
             Tensor: Channel weights in (0, 1) of shape (N, C).
         """
         return self.fc2(F.relu(self.fc1(y))).sigmoid()
+
+    def excite_backward(self, y: Tensor, grad: Tensor, params: Sequence[Tensor]
+                        ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
+        """Compute the channel weights again, and the gradients of :meth:`excite`."""
+        if any(type(fc) is not nn.Linear or has_hooks(fc) for fc in (self.fc1, self.fc2)):
+            return super().excite_backward(y, grad, params)
+        w1, w2 = params
+        hidden = (y @ w1.T).relu_()
+        gate = (hidden @ w2.T).sigmoid_()
+        grad = torch.ops.aten.sigmoid_backward(grad, gate)
+        grad_hidden = torch.ops.aten.threshold_backward(grad @ w2, hidden, 0)
+        return gate, grad_hidden @ w1, [grad_hidden.T @ y, grad.T @ hidden]
