@@ -85,18 +85,20 @@ def measure_roofline(names: list[str] | None, settings: Settings,
                   Contender(name, name, 'fused'))
     nets = {kind: build_contender(contender, pool).backbone.to(**to)
             for kind, contender in zip(('plain', 'attention'), contenders, strict=True)}
-    x = torch.randn(settings.batch, 64, *(side // 4 for side in settings.shape)).to(**to)
+    images = torch.randn(settings.batch, 3, *settings.shape).to(**to)
+    # Each network's own, for the inference form has chosen a memory format for itself.
+    inputs = {kind: _stage_input(net, images) for kind, net in nets.items()}
     figures = dict(bytes_per_second=rates[0], multiply_adds_per_second=rates[1], stages={},
                    settings=settings.as_dict())
     for name in STAGES:
         stages = {kind: getattr(net, name) for kind, net in nets.items()}
-        moved, macs, limit = _limit(stages['plain'], x, rates)
-        timings = time_in_turns({kind: _step(stage, x) for kind, stage in stages.items()},
-                                x.device, **timing)
+        moved, macs, limit = _limit(stages['plain'], inputs['plain'], rates)
+        timings = time_in_turns({kind: _step(stage, inputs[kind])
+                                 for kind, stage in stages.items()}, images.device, **timing)
         figures['stages'][name] = dict(
             bytes=moved, multiply_adds=macs, limit_seconds=limit,
             **{f'{kind}_seconds': time.median for kind, time in timings.items()})
-        x = _step(stages['plain'], x)()
+        inputs = {kind: _step(stage, inputs[kind])() for kind, stage in stages.items()}
     rows, bars = [], {'plain': {}, 'with attention': {}}
     for name, stage in figures['stages'].items():
         shares = [stage['limit_seconds'] / stage[f'{kind}_seconds'] for kind in nets]
@@ -111,6 +113,15 @@ def measure_roofline(names: list[str] | None, settings: Settings,
     return Report(figures, header, rows, 'limit / time', bars,
                   f'Memory: {rates[0] / 1e9:.1f} GB/s. Arithmetic: {rates[1] / 1e9:.1f} G '
                   'multiply-adds/s.')
+
+
+def _stage_input(net: nn.Module, images: Tensor) -> Tensor:
+    """What reaches the first stage of a ResNet."""
+    seen = []
+    handle = net.layer1.register_forward_pre_hook(lambda module, inputs: seen.extend(inputs))
+    _step(net, images)()
+    handle.remove()
+    return seen[0].clone()
 
 
 def _step(stage: nn.Module, x: Tensor) -> Callable[[], Tensor]:

@@ -11,6 +11,7 @@ from mmengine.hub import get_config
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
+from eca_mm.backbones.inference_form import to_inference_form
 from eca_mm.compat import UserError
 from eca_mm.deploy import fuse
 from eca_mm.engine.config import load_config, scope
@@ -119,6 +120,8 @@ def parse_contender(text: str, training: bool) -> Contender:
             forms = ('', 'unfused') if ours else ('', )
         else:
             forms = ('', 'fused') if ours else ('', 'folded')
+            if network == NETWORKS[network].plain:
+                forms = ('', 'folded', 'fused')
         contender = Contender(text, network, form)
     if form not in forms:
         what = ' and '.join(repr(f) if f else 'none' for f in forms)
@@ -174,10 +177,12 @@ def build_contender(contender: Contender, pool: WeightPool, all_levels: bool = F
                 backbone = config.model.backbone
                 backbone.out_indices = (1, 2, 4, 7) if 'Mobile' in backbone.type else (0, 1, 2, 3)
             model = build_model(config)
-        known_as, to_inference = {name: name for name in model.state_dict()}, fuse
+        known_as = {name: name for name in model.state_dict()}
+        # Folding alone leaves the memory format as it is.
+        to_inference = to_inference_form if contender.form == 'folded' else fuse
     _randomize(model)
     pool.share(model, known_as)
-    if all_levels and to_inference is fuse and not isinstance(model, BaseDetector):
+    if all_levels and to_inference is not fold and not isinstance(model, BaseDetector):
         model = model.backbone
     return to_inference(model) if contender.form in ('folded', 'fused') else model
 

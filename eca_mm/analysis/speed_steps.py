@@ -15,7 +15,8 @@ from eca_mm.compat import UserError
 from .complexity import data_sample
 
 DTYPES = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat16}
-MEMORY_FORMATS = {'contiguous': torch.contiguous_format, 'channels_last': torch.channels_last}
+# The weights of an inference form stay in the format that it has chosen.
+MEMORY_FORMATS = {'contiguous': torch.preserve_format, 'channels_last': torch.channels_last}
 
 
 @dataclass(frozen=True)
