@@ -243,8 +243,8 @@ def detector(kind: str, kernel_sizes: tuple) -> dict:
 
 
 @pytest.mark.parametrize(('kind', 'kernel_sizes', 'written'), [
-    ('faster_rcnn', (5, 5, 5, 5), 5), ('mask_rcnn', (3, 3, 7, 7), (3, 3, 7, 7)),
-    ('retinanet', (3, 3, 7, 7), (3, 3, 7, 7))])
+    ('faster_rcnn', (5, 5, 5, 5), 5), ('retinanet', (3, 3, 7, 7), (3, 3, 7, 7)),
+    pytest.param('mask_rcnn', (3, 3, 7, 7), (3, 3, 7, 7), marks=pytest.mark.slow)])
 def test_detector(kind, kernel_sizes, written):
     weights = detector(kind, kernel_sizes)
     conversion = from_ecanet(dict(meta={}, state_dict=weights))

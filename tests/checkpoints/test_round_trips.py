@@ -104,7 +104,7 @@ def mutated(weights, rng, folder):
     return path, MUTATIONS[mutation], mutation.__name__
 
 
-@pytest.mark.parametrize('count', [24, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize('count', [12, pytest.param(500, marks=pytest.mark.slow)])
 def test_damaged_checkpoints_end_in_one_error_or_in_the_right_weights(count, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rng = random.Random(0)

@@ -27,7 +27,7 @@ CLASSIFIERS = {
 # Parameters as printed with timm's results, in millions.
 PRINTED = {'eca-resnet50d': 25.58, 'eca-resnet101d': 44.57, 'eca-resnet-light': 30.16,
            'eca-resnet50d-pruned': 19.94, 'eca-resnet101d-pruned': 24.88}
-QUICK = {'eca-resnet26t', 'eca-resnet50d-pruned'}
+QUICK = {'eca-resnet26t'}
 
 
 def path(model: str) -> str:
