@@ -37,15 +37,16 @@ def main() -> None:
               for group in collect_averages(model, config, label, paths, args.blocks)]
     save_picture(draw_averages(groups, labels), args.out)
 
-    table = Table('model', 'block', 'image')
-    for name in ('neighbours', 'p', 'period', 'peak', 'p'):
+    several = len(args.models) > 2
+    table = Table(*['model'] * several, 'block', 'image')
+    for name in ('neighbours (p)', 'period', 'peak (p)'):
         table.add_column(name, justify='right')
     figures = []
     for group in groups:
         for image, found in zip(labels, group.periodicity, strict=True):
-            table.add_row(group.model, group.block, image, f'{found.neighbours:+.2f}',
-                          f'{found.neighbours_p:.3f}', str(found.period or '-'),
-                          f'{found.peak:.2f}', f'{found.peak_p:.3f}')
+            table.add_row(*[group.model] * several, group.block, image,
+                          f'{found.neighbours:+.2f} ({found.neighbours_p:.3f})',
+                          str(found.period or '-'), f'{found.peak:.2f} ({found.peak_p:.3f})')
             figures.append(dict(
                 model=group.model, block=group.block, image=image, neighbours=found.neighbours,
                 neighbours_p=found.neighbours_p, period=found.period, peak=found.peak,
