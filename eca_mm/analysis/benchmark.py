@@ -8,8 +8,9 @@ from .timing import time_in_turns
 
 # What is measured when nothing else is asked for.
 USUAL = {
-    'infer': ('resnet50', 'eca_resnet50', 'eca_resnet50_fused', 'se_resnet50_fused',
-              'timm_ecaresnet50', 'timm_ecaresnet50_folded', 'timm_seresnet50_folded'),
+    'infer': ('resnet50', 'resnet50_fused', 'eca_resnet50', 'eca_resnet50_fused',
+              'se_resnet50_fused', 'timm_ecaresnet50', 'timm_ecaresnet50_folded',
+              'timm_seresnet50_folded'),
     'train': ('eca_resnet50', 'eca_resnet50_unfused', 'se_resnet50', 'timm_ecaresnet50',
               'timm_seresnet50'),
     'detector': ('faster_rcnn_r50', 'faster_rcnn_eca_r50', 'faster_rcnn_eca_r50_fused')}

@@ -74,8 +74,8 @@ def measure_scaling(names: list[str] | None, settings: Settings, channels: int =
         **timing: Further arguments of :func:`~eca_mm.analysis.timing.time_in_turns`.
 
     Returns:
-        Report: For each attention the time at the start and the exponents of its growth with N, C,
-        H and W: 1 is linear.
+        Report: For each attention the time at the start (the best of all rounds) and the exponents
+        of its growth with N, C, H and W: 1 is linear.
 
     Raises:
         UserError: If there is no such attention.
@@ -91,9 +91,9 @@ def measure_scaling(names: list[str] | None, settings: Settings, channels: int =
                                   itertools.product(range(4), range(1, doublings + 1))}
         steps = {str(shape): _step(name, shape, settings) for shape in shapes}
         measured = time_in_turns(steps, torch.device(settings.device), **timing)
-        times[name] = measured[str(start)].median
+        times[name] = measured[str(start)].best
         exponents[name] = {
-            axis: _exponent([measured[str(_doubled(start, i, k))].median
+            axis: _exponent([measured[str(_doubled(start, i, k))].best
                              for k in range(doublings + 1)]) for i, axis in enumerate(AXES)}
     figures = dict(seconds=times, exponents=exponents, start=starts, settings=settings.as_dict())
     rows = [[name, ' x '.join(map(str, starts[name])), f'{1e3 * times[name]:.2f}',

@@ -24,6 +24,11 @@ class Timing:
         return float(np.median(self.seconds))
 
     @property
+    def best(self) -> float:
+        """The shortest, in seconds: that of a moment when nothing else ran."""
+        return min(self.seconds)
+
+    @property
     def quartiles(self) -> tuple[float, float]:
         """The first and the third quartile, in seconds."""
         low, high = np.percentile(self.seconds, (25, 75))
