@@ -143,7 +143,10 @@ def test_numbers_of_classes(detector, classifier):
     assert find(config) == [('error', 'classes', 'model.roi_head.bbox_head.num_classes')]
     assert find(changed(classifier, {'model.head.num_classes': 1000})) == [
         ('error', 'classes', 'model.head.num_classes')]
-    assert find(changed(classifier, {'data_preprocessor.num_classes': 4})) == [
+    number = {'data_preprocessor.num_classes': 4}
+    assert find(changed(classifier, number)) == []
+    mixup = dict(augments=dict(type='Mixup', alpha=0.2))
+    assert find(changed(classifier, {**number, 'model.train_cfg': mixup})) == [
         ('error', 'classes', 'data_preprocessor.num_classes')]
 
 

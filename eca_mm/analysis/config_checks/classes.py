@@ -43,11 +43,11 @@ def check(subject: Subject) -> Iterator[Finding]:
 
 
 def _head_numbers(subject: Subject) -> Iterator[tuple[str, int]]:
-    preprocessor = subject.config.get('data_preprocessor')
-    parts = [(subject.config.model, 'model'), (preprocessor, 'data_preprocessor')]
-    if 'data_preprocessor' in subject.config.model:
-        # mmengine takes the top-level one only in its absence.
-        parts = parts[:1]
+    parts = [(subject.config.model, 'model')]
+    if 'data_preprocessor' not in subject.config.model:
+        parts.append((subject.config.get('data_preprocessor'), 'data_preprocessor'))
+    # Only mixed images (Mixup, say) need labels as vectors of that length.
+    mixes = 'augments' in (subject.config.model.get('train_cfg') or {})
     for where, node in (pair for part in parts for pair in walk(*part)):
         keys = where.split('.')
         number = node.get('num_classes')
@@ -58,7 +58,8 @@ def _head_numbers(subject: Subject) -> Iterator[tuple[str, int]]:
             number = parameter.default if parameter is not None else None
         # Proposals have no classes: an RPN's one is "object".
         if isinstance(number, int) and 'rpn_head' not in keys and (
-                'data_preprocessor' in keys or any(key in keys for key in _HEADS)):
+                any(key in keys for key in _HEADS)
+                or 'data_preprocessor' in keys and (mixes or node.get('to_onehot'))):
             yield f'{where}.num_classes', number
 
 
