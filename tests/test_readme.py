@@ -10,11 +10,13 @@ import yaml
 from mmengine.config import Config
 
 from eca_mm.analysis import build_model
+from eca_mm.analysis.config_checks import check_config
 
 from .conftest import REPOSITORY
 from .engine.processes import run_tool
 
-DOCUMENTS = ('README.md', 'CONTRIBUTING.md', 'configs/README.md', 'docs/getting_started.md')
+DOCUMENTS = ('README.md', 'CONTRIBUTING.md', 'configs/README.md', 'docs/getting_started.md',
+             'docs/scaling.md')
 TEXTS = {name: (REPOSITORY / name).read_text() for name in DOCUMENTS}
 
 
@@ -52,6 +54,9 @@ def test_python_snippet(text, tmp_path):
     config = Config.fromfile(path)
     assert 'eca_mm' in config.custom_imports.imports
     assert any(name.endswith('.eca') for name, _ in build_model(config).named_modules())
+    # Data and weights are not here, and the number of GPUs is the reader's.
+    assert [finding for finding in check_config(config) if finding.level == 'error'
+            and finding.check not in ('data', 'weights', 'lr')] == []
 
 
 @pytest.mark.parametrize('line', commands(r'(python|bash) (tools|\$TOOLS)/'))

@@ -49,6 +49,7 @@ class DataProfile:
         batch_size (int): Images per batch.
         device (str): Where the step ran.
         step (float): Seconds of a training step: forward, backward and optimizer.
+        step_cpu (float): CPU seconds of it, over all cores; other programs do not change them.
         iterations (int): Iterations that the config's whole training has.
         loadings (tuple[Loading, ...]): One for each number of workers.
     """
@@ -56,6 +57,7 @@ class DataProfile:
     batch_size: int
     device: str
     step: float
+    step_cpu: float
     iterations: int
     loadings: tuple[Loading, ...]
 
@@ -70,6 +72,7 @@ class DataProfile:
         """All figures, of JSON's types; times in seconds, and the whole training in hours."""
         return dict(
             batch_size=self.batch_size, device=self.device, step_seconds=self.step,
+            step_cpu_seconds=self.step_cpu,
             step_images_per_second=self.batch_size / self.step, iterations=self.iterations,
             best_num_workers=self.best.workers, loading=[dict(
                 num_workers=loading.workers, seconds=loading.seconds,
@@ -82,14 +85,14 @@ class DataProfile:
     def table(self) -> Table:
         """The figures as a table, for rich's console."""
         table = Table(
-            'workers', 'loading, ms', 'images/s', 'step, ms', 'images/s', 'model waits',
-            'whole training', title=f'batches of {self.batch_size}, step on {self.device}')
+            'workers', 'loading', 'images/s', 'step', 'images/s', 'model waits', 'training',
+            title=f'batches of {self.batch_size} images, a step on {self.device}')
         for column in table.columns:
             column.justify = 'right'
         for loading in self.loadings:
             table.add_row(
-                str(loading.workers), f'{1e3 * loading.seconds:.0f}',
-                f'{self.batch_size / loading.seconds:.1f}', f'{1e3 * self.step:.0f}',
+                str(loading.workers), f'{1e3 * loading.seconds:.0f} ms',
+                f'{self.batch_size / loading.seconds:.1f}', f'{1e3 * self.step:.0f} ms',
                 f'{self.batch_size / self.step:.1f}', f'{loading.waiting(self.step):.0%}',
                 f'{loading.iteration(self.step) * self.iterations / 3600:.2f} h')
         return table
@@ -136,11 +139,12 @@ def profile_data(runner: Runner, workers: list[int]) -> DataProfile:
             {**settings, **ahead, 'num_workers': number}, seed=runner.seed)
         batches = iter(loader)
         samples = samples or list(itertools.islice(batches, WARM_UP))
-        loadings.append(Loading(number, _seconds(lambda batches=batches: next(batches), WARM_UP)))
+        seconds, _ = _measure(lambda batches=batches: next(batches), WARM_UP)
+        loadings.append(Loading(number, seconds))
         # Its workers stop here, before the next are measured.
         del batches, loader
-    step = _seconds(_steps(runner, samples), 1)
-    return DataProfile(own['batch_size'], get_device(), step, loop.max_iters, tuple(loadings))
+    step = _measure(_steps(runner, samples), 1)
+    return DataProfile(own['batch_size'], get_device(), *step, loop.max_iters, tuple(loadings))
 
 
 def _steps(runner: Runner, samples: list) -> Callable[[], None]:
@@ -157,12 +161,12 @@ def _steps(runner: Runner, samples: list) -> Callable[[], None]:
     return step
 
 
-def _seconds(work: Callable[[], object], warm_up: int) -> float:
-    """Mean time of a piece of work, after a warm-up."""
+def _measure(work: Callable[[], object], warm_up: int) -> tuple[float, float]:
+    """Mean time of a piece of work after a warm-up, and mean CPU time of this process."""
     for _ in range(warm_up):
         work()
-    count, start = 0, time.perf_counter()
+    count, start, cpu = 0, time.perf_counter(), time.process_time()
     while count < BATCHES and time.perf_counter() - start < SECONDS:
         work()
         count += 1
-    return (time.perf_counter() - start) / count
+    return (time.perf_counter() - start) / count, (time.process_time() - cpu) / count

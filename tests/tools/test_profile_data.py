@@ -12,9 +12,9 @@ def test_whether_the_model_waits():
     assert [loading.iteration(0.2) for loading in (slow, fast)] == [0.4, 0.2]
     assert alone.iteration(0.2) == pytest.approx(0.3)
     assert [loading.waiting(0.2) for loading in (slow, fast)] == [0.5, 0]
-    profile = DataProfile(8, 'cpu', 0.2, 36000, (alone, slow, fast))
+    profile = DataProfile(8, 'cpu', 0.2, 0.1, 36000, (alone, slow, fast))
     assert profile.best is fast
-    assert DataProfile(8, 'cpu', 0.2, 1, (alone, slow)).best is alone
+    assert DataProfile(8, 'cpu', 0.2, 0.1, 1, (alone, slow)).best is alone
     figures = profile.figures()
     assert figures['loading'][1] == dict(
         num_workers=1, seconds=0.4, images_per_second=20, iteration_seconds=0.4, waiting=0.5,
@@ -35,6 +35,7 @@ def test_profile(folder, config, batch, iterations):
     figures = json.loads((folder / 'work/data_profile.json').read_text())
     assert (figures['batch_size'], figures['iterations']) == (batch, iterations)
     assert [loading['num_workers'] for loading in figures['loading']] == [0, 1]
+    assert 0 < figures['step_cpu_seconds']
     assert figures['step_images_per_second'] == pytest.approx(batch / figures['step_seconds'])
     assert not list((folder / 'work').glob('*.pth'))
 
