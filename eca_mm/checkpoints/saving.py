@@ -92,6 +92,7 @@ class SafeCheckpointHook(CheckpointHook):
 
     With ``max_keep_ckpts`` or ``save_best`` the parent removes the old checkpoint first and saves
     then, which loses both when the disk is full. Here the old one goes when the new one is there.
+    What a killed process left half-written is removed when the next one starts.
     A fresh run in a work directory with checkpoints of an earlier run sets these aside in
     ``earlier_<time>`` instead of overwriting them one after the other.
 
@@ -105,8 +106,16 @@ class SafeCheckpointHook(CheckpointHook):
         if type(self.file_backend) is not AtomicLocalBackend:
             return
         self.file_backend = _LateRemoval()
-        if runner.iter == 0 and is_main_process():
-            self._set_aside(runner)
+        if is_main_process():
+            self._remove_halves()
+            if runner.iter == 0:
+                self._set_aside(runner)
+
+    def _remove_halves(self) -> None:
+        """Remove what a process left that was killed while it wrote a checkpoint."""
+        for path in Path(self.out_dir).glob('.*.pth.*'):
+            if path.suffix[1:].isdigit():
+                path.unlink()
 
     def _set_aside(self, runner) -> None:
         pattern = self.filename_tmpl.format('*')

@@ -9,6 +9,7 @@ import numpy as np
 
 # No picture and no box is larger; beyond 2**53 pycocotools mixes ids up.
 _LONGEST, _LARGEST, _LAST_ID = 10**6, 10**9, 2**53
+_LONGEST_NAME = 1000
 # Pixels along a polygon's edges, for which pycocotools allocates 40 bytes each.
 _LONGEST_OUTLINE = 2 * 10**7
 
@@ -28,7 +29,7 @@ def check_image(image: dict) -> None:
     """
     _check_id(image, 'id')
     name = image['file_name']
-    if not (isinstance(name, str) and name) or '\0' in name:
+    if not (isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME) or '\0' in name:
         raise BadRecord(f'the file_name {_short(name)}, which names no file')
     try:
         name.encode()

@@ -62,7 +62,8 @@ class LoadImage(LoadImageFromFile):
         on_bad_image (str): ``'error'`` stops at an image that cannot be used, ``'skip'`` leaves
             it out: the data set then takes another one, chosen at random.
         blank (bool): With ``'skip'``: give an empty (black) image of the annotated size, or of
-            224 x 224 pixels, instead of leaving it out. For testing, where each image counts.
+            224 x 224 pixels where that is unknown or beyond the limits below, instead of leaving
+            it out. For testing, where each image counts.
         report (str, optional): File to which the skipped images and their reasons are appended.
         max_pixels (int): Larger images are refused before they are decoded. A file of some
             kilobytes can fill the memory.
@@ -103,12 +104,23 @@ class LoadImage(LoadImageFromFile):
             if self.on_bad_image == 'skip':
                 self._note(results['img_path'], error)
                 if self.blank:
-                    size = (results.get('height', 224), results.get('width', 224))
-                    return self._fill(results, np.zeros((*size, 3), np.uint8))
+                    return self._fill(results, self._black(results))
             elif not self.ignore_empty:
                 raise
             return None
         return self._fill(results, image)
+
+    def _black(self, results: dict) -> np.ndarray:
+        height, width = int(results.get('height', 224)), int(results.get('width', 224))
+        if self._too_large(width, height) or self._too_long(width, height):
+            height = width = 224
+        return np.zeros((height, width, 3), np.uint8)
+
+    def _too_large(self, width: int, height: int) -> bool:
+        return width * height > self.max_pixels
+
+    def _too_long(self, width: int, height: int) -> bool:
+        return max(width, height) > self.max_ratio * min(width, height)
 
     def _fill(self, results: dict, image: np.ndarray) -> dict:
         results['img'] = image.astype(np.float32) if self.to_float32 else image
@@ -163,10 +175,10 @@ class LoadImage(LoadImageFromFile):
         except Exception:  # noqa: BLE001  a format that only OpenCV knows, or none: it will judge
             return
         size = f'Image {path} has {width} x {height} pixels'
-        if width * height > self.max_pixels:
+        if self._too_large(width, height):
             raise UserError(f'{size}, which is more than the {self.max_pixels} allowed '
                             f'(max_pixels of LoadImage); {remedy}')
-        if max(width, height) > self.max_ratio * min(width, height):
+        if self._too_long(width, height):
             raise UserError(f'{size}, which is longer than {self.max_ratio} times its width '
                             f'(max_ratio of LoadImage); {remedy}')
 

@@ -12,7 +12,7 @@ from torch import distributed
 
 from ..compat.help import HelpFormatter
 from .distributed import environment_rank
-from .errors import explain
+from .errors import explain, lost_peer
 
 
 class KeyValues(DictAction):
@@ -73,7 +73,7 @@ def run(main: Callable[[], None]) -> None:
         code = 130
     except Exception as error:
         sentence = explain(error)
-        _let_the_culprit_speak(sentence is not None)
+        _let_the_culprit_speak(sentence is not None and not lost_peer(error))
         print(sentence or traceback.format_exc(), file=sys.stderr)
         code = 1
     _leave(code)
@@ -93,11 +93,11 @@ def _in_company() -> bool:
     return 'WORLD_SIZE' in os.environ or distributed.is_initialized()
 
 
-def _let_the_culprit_speak(explained: bool) -> None:
+def _let_the_culprit_speak(own_fault: bool) -> None:
     """Wait, in a distributed run, so that the launcher ends this process if another failed first.
 
     All processes meet the same missing file, and those that wait for a dead one fail in their
     turn; only the first of them has something to say.
     """
     if _in_company():
-        time.sleep((5 if environment_rank() else 0) if explained else 10)
+        time.sleep((5 if environment_rank() else 0) if own_fault else 10)

@@ -4,11 +4,16 @@ import re
 from collections.abc import Iterable
 from types import FrameType, TracebackType
 
+from torch import distributed
+
 from ..compat import UserError
 from .signatures import arguments, nearest
 
 _NOT_REGISTERED = re.compile(r"(\S+) is not in the (\S+) registry|Cannot find (\S+) in registry")
 _BAD_ARGUMENT = re.compile(r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'")
+# As gloo and NCCL say it, in the words of several PyTorch versions.
+_LOST_PEER = re.compile(r'Connection (closed|reset) by peer|Connection reset|Broken pipe|'
+                        r'remote process exited|Timed out waiting|[Ss]ocket [Tt]imeout')
 _NO_ARGUMENT = re.compile(r"(\w+)\.__init__\(\) missing .* arguments?: (.+)")
 
 
@@ -28,6 +33,10 @@ def explain(error: BaseException) -> str | None:
             # A DataLoader worker wraps the message in its whole traceback.
             return str(link).rsplit('UserError: ', 1)[-1].strip()
         link = link.__cause__ or link.__context__
+    if lost_peer(error):
+        return ('Another process of this run has ended or does not answer any more '
+                f'({_LOST_PEER.search(str(error))[0]}); what it printed tells why: go on with '
+                '--resume.')
     if isinstance(error, OSError):
         return _explain_system(error)
     if isinstance(error, KeyError):
@@ -37,6 +46,19 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, ValueError):
         return _explain_value(error)
     return None
+
+
+def lost_peer(error: BaseException) -> bool:
+    """Whether an error says that another process of a distributed run is gone.
+
+    Args:
+        error (BaseException): What ended the program.
+
+    Returns:
+        bool: True if it came out of PyTorch's communication between processes.
+    """
+    return (distributed.is_initialized() and isinstance(error, RuntimeError)
+            and _LOST_PEER.search(str(error)) is not None)
 
 
 def _explain_system(error: OSError) -> str | None:

@@ -27,6 +27,7 @@ from .config import current_scope
 from .distributed import prepare_processes
 from .loops import RepeatableEpochLoop, RepeatableIterLoop
 from .skipped import ListSkippedImages
+from .work_dir import KeepWorkDir
 
 _CHECKPOINT_HOOK = ('CheckpointHook', 'mmengine.CheckpointHook', CheckpointHook)
 
@@ -44,6 +45,7 @@ class CheckedRunner(Runner):
       resumed ends with the same weights as one that was never stopped.
     - ``on_bad_image='skip'`` in the config: images that cannot be used are left out in training,
       count as empty ones in validation and test, and are listed after each epoch.
+    - Training ends, with its state saved, when its work directory is removed.
     - ``persistent_workers=True`` is no error beside ``num_workers=0``.
 
     Args:
@@ -129,9 +131,10 @@ class CheckedRunner(Runner):
                             f'{choice!r}.')
         return ListSkippedImages(self.log_dir) if choice == 'skip' else None
 
-    def register_custom_hooks(self, custom_hooks: list) -> None:
-        """Register the config's hooks, and ours that the config asks for in another way."""
-        super().register_custom_hooks(custom_hooks)
+    def register_hooks(self, *args, **kwargs) -> None:
+        """Register the config's hooks and ours."""
+        super().register_hooks(*args, **kwargs)
+        self.register_hook(KeepWorkDir())
         if self._list_skipped is not None:
             self.register_hook(self._list_skipped)
 

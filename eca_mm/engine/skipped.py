@@ -34,5 +34,7 @@ class ListSkippedImages(Hook):
         if found and is_main_process():
             reasons = '\n'.join(f'  {found[path]}' for path in sorted(found)[:20])
             more = f'\n  and {len(found) - 20} more, see {self.path}' if len(found) > 20 else ''
-            print_log(f'{len(found)} images were skipped in this epoch ({mode}):\n{reasons}{more}',
-                      logger='current', level=logging.WARNING)
+            # mmengine's logger drops a warning that it has shown before: the epoch is in it.
+            epoch = runner.epoch + (mode == 'train')
+            print_log(f'{len(found)} images were skipped ({mode}, epoch {epoch}):\n'
+                      f'{reasons}{more}', logger='current', level=logging.WARNING)

@@ -179,12 +179,12 @@ def test_fuzzed_files(data):
 
 
 @pytest.mark.slow
-def test_a_thousand_fuzzed_files(data, capsys):
-    accepted, refused = run(data, 1000, 2000)
+@pytest.mark.parametrize('first', range(1000, 2000, 200))
+def test_a_thousand_fuzzed_files(data, capsys, first):
+    accepted, refused = run(data, first, first + 200)
     with capsys.disabled():
-        print(f'\n1000 fuzzed COCO files: {accepted} loaded, {len(refused)} refused')
-    assert accepted + len(refused) == 1000
-    assert accepted >= 100 and len(refused) >= 300
+        print(f'\nseeds from {first}: {accepted} files loaded, {len(refused)} refused')
+    assert accepted >= 20 and len(refused) >= 60
 
 
 @pytest.mark.parametrize('name', NAMES)

@@ -47,15 +47,27 @@ def free_port() -> str:
         return str(probe.getsockname()[1])
 
 
-def _start(folder, name, tool, arguments, environment):
+def start_tool(folder: Path, tool: str, *arguments, name: str = '', **environment):
+    """Start a tool and do not wait for it; the name keeps the output of several apart."""
     out, err = folder / f'.stdout{name}', folder / f'.stderr{name}'
     process = _CONTEXT.Process(target=_run, args=(
         str(ROOT / 'tools' / tool), [str(a) for a in arguments], str(folder), str(out), str(err),
         environment))
     process.start()
+    return process
+
+
+def finish(process, folder: Path, *command, name: str = '') -> subprocess.CompletedProcess:
+    """Wait for a tool that was started; what it has printed, and its exit code."""
     process.join()
+    out, err = folder / f'.stdout{name}', folder / f'.stderr{name}'
     return subprocess.CompletedProcess(
-        [tool, *arguments], process.exitcode, out.read_text(), err.read_text())
+        command, process.exitcode, out.read_text(), err.read_text())
+
+
+def _start(folder, name, tool, arguments, environment):
+    process = start_tool(folder, tool, *arguments, name=name, **environment)
+    return finish(process, folder, tool, *arguments, name=name)
 
 
 def run_script(folder: Path, script: str, *arguments, **environment) -> subprocess.CompletedProcess:
