@@ -50,7 +50,9 @@ def test_a_line_of_the_page_replaces_the_earlier_one(matrix):
     again = matrix.row('newest', {**result, 'problem': 'no disk', 'versions': {}})
     assert '| not run: no disk |' in again
     assert len(matrix.update(changed, {'newest': again}).splitlines()) == len(changed.splitlines())
-    assert matrix.update(changed + '\nMore.\n', {'newest': again}).endswith('|\n\nMore.\n')
+    # What stands before and after the table stays.
+    after = page.rpartition('|\n')[2]
+    assert after and changed.endswith(f'|\n{after}')
 
 
 def test_a_stack_that_there_is_not():
