@@ -17,7 +17,7 @@ def main() -> None:
         'pictures of a folder.',
         epilog='example: python tools/demo.py street.jpg '
         'configs/faster_rcnn/faster-rcnn_eca-r50_fpn_4xb2-1x_coco.py epoch_12.pth '
-        '--out-dir pictures',
+        '--out-dir demo_pictures',
         formatter_class=HelpFormatter)
     parser.add_argument('image', help='picture, or folder of pictures')
     parser.add_argument('config', help='config file')

@@ -107,7 +107,9 @@ def worker_choices(cores: int | None = None) -> list[int]:
     Returns:
         list[int]: In ascending order.
     """
-    cores = cores or len(os.sched_getaffinity(0))
+    # Linux knows which cores a container or a job may use; macOS only how many there are.
+    allowed = getattr(os, 'sched_getaffinity', lambda _: range(os.cpu_count() or 1))
+    cores = cores or len(allowed(0))
     return [0] + [2**power for power in range(cores.bit_length()) if 2**power <= cores]
 
 

@@ -30,7 +30,7 @@ def test_numbers_of_workers():
 def test_profile(folder, config, batch, iterations):
     result = run_tool(folder, 'train.py', config, '--profile-data', '0', '1', '--work-dir', 'work')
     assert result.returncode == 0, result.stderr
-    assert f'batches of {batch}, step on' in result.stdout
+    assert f'batches of {batch} images, a step on' in result.stdout
     assert 'num_workers=' in result.stdout
     figures = json.loads((folder / 'work/data_profile.json').read_text())
     assert (figures['batch_size'], figures['iterations']) == (batch, iterations)
