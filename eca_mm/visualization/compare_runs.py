@@ -49,6 +49,22 @@ def coco_results(runs: dict[str, Run], best: bool = False) -> dict[str, dict[str
     return results
 
 
+def differing_ends(runs: dict[str, Run]) -> list[str]:
+    """Warn of a comparison of runs that are not equally long.
+
+    Args:
+        runs (dict[str, Run]): The runs by label, all with validations.
+
+    Returns:
+        list[str]: A sentence, or nothing if the last validation of all is at the same iteration.
+    """
+    ends = {label: run.validations[-1]['step'] for label, run in runs.items()}
+    if len(set(ends.values())) < 2:
+        return []
+    each = ', '.join(f'{label} {end}' for label, end in ends.items())
+    return [f'The runs are not equally long; iteration of the last validation: {each}.']
+
+
 def draw_comparison(runs: dict[str, Run], results: dict[str, dict[str, dict]]) -> Figure:
     """Draw loss, learning rate and AP over the iterations, and the metrics as bars.
 
@@ -99,8 +115,9 @@ def _draw_ap(ax, runs: dict[str, Run], styles: dict, kinds: list[str]) -> None:
             steps, values = run.series(f'coco/{kind}_mAP')
             ax.plot(steps, 100 * np.maximum(values, 0), **_line(styles[label]), markersize=4,
                     marker=styles[label]['marker'], markerfacecolor='white' if i else None)
-    both = ' of boxes (filled) and masks' if len(kinds) > 1 else f' of {KINDS[kinds[0]]}'
-    ax.set(xlabel='iteration', ylabel=f'AP{both}, %', ylim=(0, None))
+    if len(kinds) > 1:
+        ax.set_title('boxes filled, masks open', pad=3)
+    ax.set(xlabel='iteration', ylabel='AP, %', ylim=(0, None))
 
 
 def _draw_bars(ax, kind: str, rows: dict[str, dict], labels: list[str]) -> None:
@@ -115,6 +132,6 @@ def _draw_bars(ax, kind: str, rows: dict[str, dict], labels: list[str]) -> None:
         ax.bar_label(bars, ['-' if height is None else f'{height:.1f}' for height in heights],
                      fontsize=6 if len(labels) < 5 else 5, padding=1)
     ax.set_xticks(range(len(METRICS)), METRICS)
-    ax.set_ylabel(f'{KINDS[kind]}, %')
+    ax.set_ylabel(f'AP of {KINDS[kind]}, %')
     ax.grid(False, axis='x')
     ax.margins(y=.12)

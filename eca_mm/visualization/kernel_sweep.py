@@ -100,11 +100,12 @@ def draw_kernel_sweep(runs: list[SweptRun], metric: str) -> Figure:
         for i, (network, kernels) in enumerate(results.items()):
             colour = COLOURS[i % len(COLOURS)]
             fixed = [k for k in sizes if k in kernels]
-            means = np.array([np.mean(kernels[k]) for k in fixed])
-            spread = [[mean - min(kernels[k]) for mean, k in zip(means, fixed, strict=True)],
-                      [max(kernels[k]) - mean for mean, k in zip(means, fixed, strict=True)]]
-            ax.errorbar(fixed, means, spread, color=colour, marker=MARKERS[i % len(MARKERS)],
-                        markersize=5, capsize=2, label=f'ECA-{network}, k fixed')
+            if fixed:
+                means = np.array([np.mean(kernels[k]) for k in fixed])
+                spread = [[mean - min(kernels[k]) for mean, k in zip(means, fixed, strict=True)],
+                          [max(kernels[k]) - mean for mean, k in zip(means, fixed, strict=True)]]
+                ax.errorbar(fixed, means, spread, color=colour, marker=MARKERS[i % len(MARKERS)],
+                            markersize=5, capsize=2, label=f'ECA-{network}, k fixed')
             others = sorted((k for k in kernels if isinstance(k, str)),
                             key=lambda name: (name != 'adaptive', name))
             for j, name in enumerate(others):

@@ -2,7 +2,7 @@
 import pytest
 
 from eca_mm.compat import UserError
-from eca_mm.visualization.compare_runs import coco_results, draw_comparison
+from eca_mm.visualization.compare_runs import coco_results, differing_ends, draw_comparison
 from eca_mm.visualization.runs import read_run
 from tests.visualization.logs import CLASSIFIER, write_start
 
@@ -35,6 +35,12 @@ def test_last_or_best_validation(runs):
     # One validation for both, not the best of each.
     assert (best['segm']['a']['AP'], last['segm']['a']['AP']) == (30, 35)
     assert list(last['segm']) == ['a']
+
+
+def test_runs_of_different_length_are_told(runs):
+    assert differing_ends(runs) == []
+    del runs['a'].validations[1]
+    assert 'a 10, b 20' in differing_ends(runs)[0]
 
 
 def test_page_shows_what_was_logged(runs):

@@ -47,10 +47,11 @@ def test_other_networks_are_refused(tmp_path):
 def test_lines_for_networks_and_baselines():
     runs = [SweptRun('ResNet-50', 5, 75.), SweptRun('ResNet-50', 3, 70.),
             SweptRun('ResNet-50', 3, 72.), SweptRun('ResNet-50', 'SE', 69.),
-            SweptRun('ResNet-101', 3, 78.), SweptRun('ResNet-50', 'adaptive', 76.)]
+            SweptRun('MobileNetV2', 'SE', 78.), SweptRun('ResNet-50', 'adaptive', 76.)]
     ax, = draw_kernel_sweep(runs, 'accuracy/top1').axes
     lines = {container.get_label(): container.lines for container in ax.containers}
-    data, caps, bars = lines['ECA-ResNet-50, k fixed']
+    assert list(lines) == ['ECA-ResNet-50, k fixed']
+    data, caps, _ = lines['ECA-ResNet-50, k fixed']
     assert (list(data.get_xdata()), list(data.get_ydata())) == ([3, 5], [71, 75])
     assert [cap.get_ydata()[0] for cap in caps] == [70, 72]
     flat = {line.get_label(): line.get_ydata()[0] for line in ax.get_lines()

@@ -11,6 +11,7 @@ from eca_mm.visualization.compare_runs import (
     KINDS,
     METRICS,
     coco_results,
+    differing_ends,
     draw_comparison,
 )
 from eca_mm.visualization.runs import read_run
@@ -43,7 +44,8 @@ def main() -> None:
             table.add_row(label, *('-' if value is None else f'{value:.1f}'
                                    for value in values.values()))
         Console().print(table)
-    for note in (note for part in runs.values() for note in part.notes):
+    notes = [note for part in runs.values() for note in part.notes]
+    for note in notes + differing_ends(runs):
         print(note)
     if args.json:
         write_figures(results, args.json)
