@@ -95,7 +95,7 @@ def draw_kernel_sweep(runs: list[SweptRun], metric: str) -> Figure:
         raise UserError('No run has one kernel size in all blocks, such as '
                         'model.backbone.kernel_size=3; a sweep has several.')
     with paper_style():
-        figure = Figure(figsize=(4.6, 3), layout='constrained')
+        figure = Figure(figsize=(4.2, 3.4), layout='constrained')
         ax = figure.subplots()
         for i, (network, kernels) in enumerate(results.items()):
             colour = COLOURS[i % len(COLOURS)]
@@ -117,5 +117,5 @@ def draw_kernel_sweep(runs: list[SweptRun], metric: str) -> Figure:
         ax.set_xlabel('kernel size k')
         ax.set_ylabel(metric)
         ax.margins(y=.1)
-        figure.legend(loc='outside right upper', handlelength=3)
+        figure.legend(loc='outside upper center', ncols=2, handlelength=3)
     return figure
