@@ -40,13 +40,14 @@ def test_resident_memory_is_flat(tmp_path, capsys, name, mode):
     config = load_config(str(path), {'work_dir': str(tmp_path / 'run'), 'log_level': 'ERROR'})
     config.train_cfg = {'type': 'IterBasedTrainLoop', 'max_iters': ITERATIONS}
     config.train_dataloader.sampler = {'type': 'InfiniteSampler'}
+    config.train_dataloader.batch_size = config.test_dataloader.batch_size = 1
     config.default_hooks.checkpoint = {'type': 'CheckpointHook', 'interval': 50,
                                        'by_epoch': False, 'max_keep_ckpts': 1}
     if name == 'det':
         for loader in (config.train_dataloader, config.test_dataloader):
             loader.dataset.pipeline[1] = {
                 'type': 'RandomChoiceResize', 'keep_ratio': True,
-                'scales': [(side, side) for side in range(64, 129, 16)]}
+                'scales': [(side, side) for side in range(48, 97, 16)]}
     config.test_dataloader.dataset = {
         'type': 'RepeatDataset', 'times': ITERATIONS, 'dataset': config.test_dataloader.dataset}
     runner = CheckedRunner.from_cfg(config)
