@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..compat import UserError
 from .export import TensorModel
 
 # Twenty times what single precision makes of the deepest networks here.
@@ -57,6 +58,9 @@ def compare(model: TensorModel, path: Path, kind: str,
 
     Returns:
         list[Difference]: One per shape. NaN counts as infinitely far.
+
+    Raises:
+        UserError: If the file does not run with one of the shapes.
     """
     with warnings.catch_warnings():
         # Of torch.export.load about the memory of its own file.
@@ -68,7 +72,13 @@ def compare(model: TensorModel, path: Path, kind: str,
         images = torch.randn(shape, generator=generator)
         with torch.no_grad():
             expected = model(images)
-            found = run(images)
+            try:
+                found = run(images)
+            except Exception as error:  # each runtime has types of its own
+                reason = str(error).strip().partition('\n')[0]
+                raise UserError(
+                    f'The exported file does not take images of shape {shape} ({reason}); trace it '
+                    'with larger ones (--shape), or export for one size (--fixed-size).') from error
         differences.append(_difference(shape, expected, found))
     return differences
 

@@ -47,12 +47,12 @@ def pyramid(depth=18):
     return randomize(MMDET_MODELS.build(config))
 
 
-def written(model, folder, kind, fused=False, **options):
+def written(model, folder, kind, fused=False, shape=SHAPE, **options):
     """Exports a model; returns what the file should compute and the file."""
     path = folder / f'model{SUFFIXES[kind]}'
     whole = TensorModel(model)
-    export(TensorModel(fuse(model)) if fused else whole, path, kind, SHAPE,
-           output_names(whole, SHAPE), **options)
+    export(TensorModel(fuse(model)) if fused else whole, path, kind, shape,
+           output_names(whole, shape), **options)
     return whole, path
 
 
@@ -66,7 +66,6 @@ def written(model, folder, kind, fused=False, **options):
         (resnet18, 'onnx', True),
         (resnet18, 'torch-export', True),
         (pyramid, 'onnx', True),
-        (pyramid, 'torch-export', False),
         (mobilenet_v2, 'onnx', True),
         (mobilenet_v2, 'onnx', False),
         (mobilenet_v2, 'torch-export', False),
@@ -80,6 +79,17 @@ def test_any_batch_and_size(tmp_path, build, kind, fused):
     assert [found.shape for found in differences] == [
         (1, 3, 64, 96), (3, 3, 64, 96), (2, 3, 49, 96), (1, 3, 64, 129)]
     assert max(found.relative for found in differences) < TOLERANCE / 10
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.__version__ < (2, 6), reason='this torch has no Dim.DYNAMIC')
+def test_torch_export_of_a_pyramid_wants_maps_of_more_than_one_pixel(tmp_path):
+    model, path = written(pyramid(), tmp_path, 'torch-export', shape=(256, 320))
+    differences = compare(model, path, 'torch-export', shapes_to_try((256, 320)))
+    assert max(found.relative for found in differences) < TOLERANCE / 10
+    model, path = written(pyramid(), tmp_path, 'torch-export')
+    with pytest.raises(UserError, match=r'does not take images of shape \(1, 3, 64, 129\)'):
+        compare(model, path, 'torch-export', shapes_to_try(SHAPE))
 
 
 def test_onnx_file_of_a_pyramid(tmp_path):
