@@ -124,7 +124,7 @@ class ECALayer(ChannelAttention):
         """
         for conv in self.conv if isinstance(self.conv, nn.Sequential) else [self.conv]:
             if _is_plain(conv, y):
-                y = _windows(y, self.kernel_size) @ conv.weight.flatten()
+                y = _slide(_windows(y, self.kernel_size), conv.weight.flatten())
             else:
                 y = conv(y.unsqueeze(1)).squeeze(1)
         return y.sigmoid()
@@ -138,11 +138,12 @@ class ECALayer(ChannelAttention):
         if not _is_plain(self.conv, y):
             return super().excite_backward(y, grad, params)
         weight, = params
-        k, windows = self.kernel_size, _windows(y, self.kernel_size)
-        gate = (windows @ weight.flatten()).sigmoid_()
+        windows = _windows(y, self.kernel_size).contiguous()
+        gate = _slide(windows, weight.flatten()).sigmoid_()
         grad = torch.ops.aten.sigmoid_backward(grad, gate)
-        grad_weight = (grad.flatten() @ windows.reshape(-1, k)).view_as(weight)
-        return gate, _windows(grad, k) @ weight.flatten().flip(0), [grad_weight]
+        grad_weight = torch.bmm(windows, grad[:, :, None]).sum(0).view_as(weight)
+        grad_y = _slide(_windows(grad, self.kernel_size), weight.flatten().flip(0))
+        return gate, grad_y, [grad_weight]
 
     def extra_repr(self) -> str:
         """Show the channels, which the 1-D convolution itself does not know."""
@@ -150,7 +151,7 @@ class ECALayer(ChannelAttention):
 
 
 def _is_plain(conv: nn.Module, y: Tensor) -> bool:
-    """Whether a matrix product does the same as ``conv`` and costs less.
+    """Whether :func:`_slide` does the same as ``conv`` and costs less.
 
     For a few weights and a short vector on a CPU, calling oneDNN takes longer than the rest.
     """
@@ -160,5 +161,10 @@ def _is_plain(conv: nn.Module, y: Tensor) -> bool:
 
 
 def _windows(y: Tensor, k: int) -> Tensor:
-    """The k neighbours of every channel, zero beyond both ends: (N, C) to (N, C, k)."""
-    return F.pad(y, (k // 2, k // 2)).unfold(1, k, 1)
+    """The k neighbours of every channel, zero beyond both ends: (N, C) to (N, k, C)."""
+    return F.pad(y, (k // 2, k // 2)).unfold(1, y.size(1), 1)
+
+
+def _slide(windows: Tensor, weight: Tensor) -> Tensor:
+    """Weigh and add the neighbours: (N, k, C) and (k,) to (N, C)."""
+    return (windows * weight[:, None]).sum(1)
