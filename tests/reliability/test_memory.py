@@ -60,16 +60,21 @@ def test_resident_memory_is_flat(tmp_path, capsys, name, mode):
         loop = runner.build_test_loop(config.test_cfg)
         loop.evaluator.metrics.clear()
         runner.model.eval()
+        runner.call_hook('before_test')
+        runner.call_hook('before_test_epoch')
         for index, batch in enumerate(loop.dataloader):
             if index == ITERATIONS:
                 break
             loop.run_iter(index, batch)
     assert len(watch.resident) == ITERATIONS
-    second = watch.resident[ITERATIONS // 2:]
-    mean = statistics.mean(second)
-    growth = (statistics.mean(second[-20:]) - statistics.mean(second[:20])) / mean
-    spread = (max(second) - min(second)) / mean
+    half, quarter = ITERATIONS // 2, ITERATIONS // 4
+    third, fourth = watch.resident[half:-quarter], watch.resident[-quarter:]
+    mean = statistics.mean(third + fourth)
+    growth = (statistics.mean(fourth) - statistics.mean(third)) / mean
+    peaks = (max(fourth) - max(third)) / mean
+    spread = (max(third + fourth) - min(third + fourth)) / mean
     with capsys.disabled():
-        print(f'\n{name} {mode}: {mean / 2**20:.0f} MiB in iterations '
-              f'{ITERATIONS // 2 + 1} to {ITERATIONS}, spread {spread:.2%}, growth {growth:+.2%}')
-    assert spread < 0.02
+        print(f'\n{name} {mode}: {mean / 2**20:.0f} MiB in iterations {half + 1} to {ITERATIONS}, '
+              f'growth {growth:+.2%}, of the peaks {peaks:+.2%}, spread {spread:.2%}')
+    # Checkpoints are written in both quarters, which need memory for a moment.
+    assert abs(growth) < 0.02 and abs(peaks) < 0.02
