@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .channel_attention import ChannelAttention, has_hooks
-from .checks import is_captured, is_positive_int
+from .checks import is_positive_int
 
 
 def eca_kernel_size(channels: int, gamma: float = 2, b: float = 1) -> int:
@@ -122,12 +122,7 @@ class ECALayer(ChannelAttention):
         Returns:
             Tensor: Channel weights in (0, 1) of shape (N, C).
         """
-        for conv in self.conv if isinstance(self.conv, nn.Sequential) else [self.conv]:
-            if _is_plain(conv, y):
-                y = _slide(_windows(y, self.kernel_size), conv.weight.flatten())
-            else:
-                y = conv(y.unsqueeze(1)).squeeze(1)
-        return y.sigmoid()
+        return self.conv(y.unsqueeze(1)).squeeze(1).sigmoid()
 
     def excite_backward(self, y: Tensor, grad: Tensor, params: Sequence[Tensor]
                         ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
@@ -135,7 +130,8 @@ class ECALayer(ChannelAttention):
 
         The gradient of a convolution is the convolution with the reversed weights.
         """
-        if not _is_plain(self.conv, y):
+        conv = self.conv
+        if type(conv) is not nn.Conv1d or conv.padding_mode != 'zeros' or has_hooks(conv):
             return super().excite_backward(y, grad, params)
         weight, = params
         windows = _windows(y, self.kernel_size).contiguous()
@@ -148,16 +144,6 @@ class ECALayer(ChannelAttention):
     def extra_repr(self) -> str:
         """Show the channels, which the 1-D convolution itself does not know."""
         return f'in_channels={self.in_channels}'
-
-
-def _is_plain(conv: nn.Module, y: Tensor) -> bool:
-    """Whether :func:`_slide` does the same as ``conv`` and costs less.
-
-    For a few weights and a short vector on a CPU, calling oneDNN takes longer than the rest.
-    """
-    return (type(conv) is nn.Conv1d and conv.padding_mode == 'zeros' and not has_hooks(conv)
-            and y.device.type == 'cpu' and y.dtype in (torch.float32, torch.float64)
-            and not is_captured())
 
 
 def _windows(y: Tensor, k: int) -> Tensor:

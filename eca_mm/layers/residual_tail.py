@@ -28,14 +28,15 @@ def gates_weights(x: Tensor, conv: nn.Conv2d, attention: nn.Module | None) -> bo
     """
     if torch.is_grad_enabled() or is_captured():
         return False
+    if x.size(2) * x.size(3) < 2 * conv.in_channels:
+        return False
     # In half precision the product of gate and weight would be rounded once more.
     if x.device.type != 'cpu' or x.dtype not in (torch.float32, torch.float64):
         return False
     pointwise = (type(conv) is nn.Conv2d and conv.kernel_size == (1, 1) and conv.stride == (1, 1)
                  and conv.padding == (0, 0) and conv.groups == 1
                  and conv.bias is not None)
-    return (pointwise and is_known_by_excite(attention)
-            and x.size(2) * x.size(3) >= 2 * conv.in_channels)
+    return pointwise and is_known_by_excite(attention)
 
 
 class ResidualTail(nn.Module):
@@ -77,7 +78,7 @@ class ResidualTail(nn.Module):
 
     def _merge(self, out: Tensor, identity: Tensor | None, overwrite: bool) -> Tensor:
         if identity is not None and is_known_by_excite(self.attention):
-            gate = self.attention.gate(out)
+            gate = self.attention.excite(out.mean((2, 3)))[:, :, None, None]
             return identity.addcmul_(out, gate) if overwrite else torch.addcmul(identity, out, gate)
         if self.attention is not None:
             out = self.attention(out)
