@@ -1,6 +1,6 @@
 """What all attentions that look at nothing but the global average have in common."""
 from abc import ABCMeta, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -134,3 +134,16 @@ def has_hooks(module: nn.Module) -> bool:
     """
     return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks
                 or module._backward_pre_hooks)
+
+
+def is_method(method: Callable, function: Callable) -> bool:
+    """Tell whether a method is a class's own, overridden neither by a subclass nor on the object.
+
+    Args:
+        method (Callable): The method of an object.
+        function (Callable): What the class defines.
+
+    Returns:
+        bool: Whether calling one is calling the other.
+    """
+    return getattr(method, '__func__', None) is function

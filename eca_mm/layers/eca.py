@@ -7,7 +7,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .channel_attention import ChannelAttention, has_hooks
+from .channel_attention import ChannelAttention, has_hooks, is_method
 from .checks import is_positive_int
 
 
@@ -131,7 +131,10 @@ class ECALayer(ChannelAttention):
         The gradient of a convolution is the convolution with the reversed weights.
         """
         conv = self.conv
-        if type(conv) is not nn.Conv1d or conv.padding_mode != 'zeros' or has_hooks(conv):
+        as_built = (is_method(self.excite, ECALayer.excite) and type(conv) is nn.Conv1d
+                    and conv.kernel_size == (self.kernel_size, ) and conv.dilation == (1, )
+                    and conv.bias is None and conv.padding_mode == 'zeros' and not has_hooks(conv))
+        if not as_built:
             return super().excite_backward(y, grad, params)
         weight, = params
         windows = _windows(y, self.kernel_size).contiguous()

@@ -6,7 +6,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .channel_attention import ChannelAttention, has_hooks
+from .channel_attention import ChannelAttention, has_hooks, is_method
 from .checks import reduced_channels
 
 
@@ -47,7 +47,10 @@ class SELayer(ChannelAttention):
     def excite_backward(self, y: Tensor, grad: Tensor, params: Sequence[Tensor]
                         ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
         """Compute the channel weights again, and the gradients of :meth:`excite`."""
-        if any(type(fc) is not nn.Linear or has_hooks(fc) for fc in (self.fc1, self.fc2)):
+        as_built = is_method(self.excite, SELayer.excite) and all(
+            type(fc) is nn.Linear and fc.bias is None and not has_hooks(fc)
+            for fc in (self.fc1, self.fc2))
+        if not as_built:
             return super().excite_backward(y, grad, params)
         w1, w2 = params
         hidden = (y @ w1.T).relu_()
