@@ -35,7 +35,7 @@ test-slow: setup  ## run the tests that take long
 	@$(RUN) -m pytest -m slow $(PYTEST_ARGS)
 
 test-matrix:  ## run the default tests in every supported stack, an environment each (hours)
-	@.dev_scripts/test_matrix.py $(STACKS)
+	@WORKERS=$(WORKERS) .dev_scripts/test_matrix.py $(STACKS)
 
 lint: setup  ## check the style, and that every config parses and is in its metafile
 	@.dev_scripts/lint.sh '$(VENV)'
