@@ -51,9 +51,9 @@ class TestAgainstMMPretrain:
         dict(depth=18),
         dict(depth=50),
         dict(depth=50, style='caffe'),
-        dict(depth=50, deep_stem=True, avg_down=True),
+        dict(depth=50, base_channels=16, deep_stem=True, avg_down=True),
         dict(depth=18, base_channels=16, out_indices=(0, 2, 3)),
-        dict(depth=50, strides=(1, 2, 2, 1), dilations=(1, 1, 1, 2)),
+        dict(depth=50, base_channels=16, strides=(1, 2, 2, 1), dilations=(1, 1, 1, 2)),
     ])
     def test_without_attention_bit_for_bit(self, options):
         plain, model = ResNet(**options), AttentionResNet(**options)

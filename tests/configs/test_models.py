@@ -95,7 +95,7 @@ def test_detector_has_the_printed_trainable_parameters(name):
 
 # Deeper twins of a network that is here in another depth or kernel size, and mmpretrain's own ones.
 SLOW = re.compile(r'other_cnns/|(?<!eca)(-|/)resnet(101|152|200)|_(se)-r101|nl-r50'
-                  r'|eca-resnet101-k[579]_|eca-resnet152_4xb64|(cnn|retinanet)_r101')
+                  r'|eca-resnet101-k[579]_|eca-resnet152_4xb64|(cnn|retinanet)_r101|gc2-')
 
 
 @pytest.mark.parametrize('name', [

@@ -102,6 +102,7 @@ def test_classifier_that_inherits_ours(installed, project):
     assert (project / 'classifier' / 'epoch_2.pth').is_file()
 
 
+@pytest.mark.slow
 def test_plugin_line_with_mmdets_own_train_tool(installed, project):
     steps = train(installed, project, 'plugin', USES_THE_PLUGIN_LINE,
                   tools(installed, 'mmdet') / 'train.py')

@@ -34,9 +34,7 @@ load_from = 'initial.pth'
 """
 
 # On one machine, and on two (both of them this one): two torchrun agents that meet at one address.
-processes = pytest.mark.parametrize(('nodes', 'world'), [
-    (1, 2), pytest.param(1, 4, marks=pytest.mark.slow),
-    pytest.param(2, 4, marks=pytest.mark.slow)])
+LARGER = [pytest.param(1, 4, marks=pytest.mark.slow), pytest.param(2, 4, marks=pytest.mark.slow)]
 
 
 @pytest.fixture
@@ -75,7 +73,7 @@ def check_equal(found, expected, initial):
         torch.testing.assert_close(found[name], weight, rtol=1e-5, atol=1e-5, msg=name)
 
 
-@processes
+@pytest.mark.parametrize(('nodes', 'world'), [(1, 2), *LARGER])
 def test_classification_equals_the_joint_batch(tmp_path, train, nodes, world):
     samples.draw_classes(tmp_path / 'classes', images=IMAGES // len(samples.CLASSES))
     config = samples.write_config(
@@ -93,7 +91,8 @@ def test_classification_equals_the_joint_batch(tmp_path, train, nodes, world):
     check_equal(train(config, nodes, world), expected, model.state_dict())
 
 
-@processes
+@pytest.mark.parametrize(
+    ('nodes', 'world'), [pytest.param(1, 2, marks=pytest.mark.slow), *LARGER])
 def test_faster_rcnn_equals_averaged_gradients(tmp_path, train, nodes, world):
     samples.draw_coco(tmp_path / 'coco', IMAGES)
     path = samples.write_config(
