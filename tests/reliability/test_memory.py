@@ -67,14 +67,12 @@ def test_resident_memory_is_flat(tmp_path, capsys, name, mode):
                 break
             loop.run_iter(index, batch)
     assert len(watch.resident) == ITERATIONS
-    half, quarter = ITERATIONS // 2, ITERATIONS // 4
-    third, fourth = watch.resident[half:-quarter], watch.resident[-quarter:]
-    mean = statistics.mean(third + fourth)
-    growth = (statistics.mean(fourth) - statistics.mean(third)) / mean
-    peaks = (max(fourth) - max(third)) / mean
-    spread = (max(third + fourth) - min(third + fourth)) / mean
+    second = watch.resident[ITERATIONS // 2:]
+    mean = statistics.mean(second)
+    lowest, highest = ((limit(second) - mean) / mean for limit in (min, max))
+    growth = (statistics.mean(second[len(second) // 2:]) - mean) / mean
     with capsys.disabled():
-        print(f'\n{name} {mode}: {mean / 2**20:.0f} MiB in iterations {half + 1} to {ITERATIONS}, '
-              f'growth {growth:+.2%}, of the peaks {peaks:+.2%}, spread {spread:.2%}')
-    # Checkpoints are written in both quarters, which need memory for a moment.
-    assert abs(growth) < 0.02 and abs(peaks) < 0.02
+        print(f'\n{name} {mode}: {mean / 2**20:.0f} MiB in iterations {ITERATIONS // 2 + 1} to '
+              f'{ITERATIONS}, between {lowest:+.2%} and {highest:+.2%}, growth {growth:+.2%}')
+    # The allocator keeps or gives back a buffer of 9 MiB now and then, and checkpoints need some.
+    assert -0.02 < lowest and highest < 0.02
