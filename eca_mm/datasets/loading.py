@@ -183,8 +183,12 @@ class LoadImage(LoadImageFromFile):
                             f'(max_ratio of LoadImage); {remedy}')
 
     def _decode(self, data: bytes, color_type: str, path: str, remedy: str) -> np.ndarray:
+        backend = self.imdecode_backend
+        if data.startswith(b'GIF8') and backend == 'cv2':
+            # OpenCV has read these since 4.12 only.
+            backend = 'pillow'
         try:
-            image = mmcv.imfrombytes(data, flag=color_type, backend=self.imdecode_backend)
+            image = mmcv.imfrombytes(data, flag=color_type, backend=backend)
         except Exception as error:
             # Each backend has errors of its own: cv2.error, PIL's, tifffile's.
             raise UserError(f'Image {path} cannot be decoded ({error}); {remedy}') from error

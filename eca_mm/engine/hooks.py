@@ -1,4 +1,5 @@
 """Stopping a run whose weights would be lost."""
+import functools
 import math
 
 import torch
@@ -51,7 +52,9 @@ class StopOnInvalidLoss(Hook):
             self._watch(wrapper, names)
 
     def _watch(self, wrapper: OptimWrapper, names: dict) -> None:
-        def check(optimizer, args, kwargs) -> None:
+        optimizer, step = wrapper.optimizer, wrapper.optimizer.step
+
+        def check() -> None:
             values = [value for group in optimizer.param_groups for value in group['params']
                       if value.grad is not None]
             # The largest magnitude of each, all in one go.
@@ -66,7 +69,13 @@ class StopOnInvalidLoss(Hook):
                 # Nothing is left for the optimizer to do, and no weight is lost.
                 value.grad = None
 
-        wrapper.optimizer.register_step_pre_hook(check)
+        # Not one of PyTorch's hooks: once PyTorch 2.1 has compiled anything, it calls none of them.
+        @functools.wraps(step)
+        def checked_step(*args, **kwargs):
+            check()
+            return step(*args, **kwargs)
+
+        optimizer.step = checked_step
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         """Check what the iteration has found.
