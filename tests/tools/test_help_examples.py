@@ -94,12 +94,16 @@ def provide(command: str, folder: Path) -> None:
         if word.endswith('.py') and path.is_file():
             config = Config.fromfile(path)
             provide_backbone(config, folder)
-        elif path.exists() or is_output:
+        elif is_output:
             continue
         elif word.startswith('work_dirs/') and not path.suffix:
-            write_start(path, 1, run_config(path.name), [
-                dict(lr=.1, loss=1., step=10),
-                {'accuracy/top1': 70., 'coco/bbox_mAP': .3, 'step': 1}])
+            # Another example may have put a checkpoint there, which is no training yet.
+            if not any(path.glob('*/vis_data/scalars.json')):
+                write_start(path, 1, run_config(path.name), [
+                    dict(lr=.1, loss=1., step=10),
+                    {'accuracy/top1': 70., 'coco/bbox_mAP': .3, 'step': 1}])
+        elif path.exists():
+            continue
         elif path.name in FOREIGN:
             torch.save(FOREIGN[path.name](), path)
         elif re.fullmatch(r'(epoch|iter)_\d+\.pth', path.name):
