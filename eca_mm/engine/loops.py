@@ -68,6 +68,9 @@ class RepeatableIterLoop(_Repeatable, IterBasedTrainLoop):
     def __init__(self, runner, dataloader, done: int = 0, **kwargs) -> None:
         loader = _build(runner, dataloader)
         sampler = getattr(loader.batch_sampler, 'sampler', None)
+        if kwargs.get('fast_forward_on_resume'):
+            # onedl-mmengine then stays at the first images.
+            done = 0
         epoch, skip = 0, done
         if type(sampler) is DefaultSampler:
             epoch, skip = divmod(done, len(loader))
@@ -110,6 +113,11 @@ class _Ahead:
             self.sampler.set_epoch(self.epoch)
             return None
         return next(self.iterator)
+
+    def skip_iter(self, count: int) -> None:
+        """Go past items; what onedl-mmengine calls in place of ``next``."""
+        for _ in range(count):
+            next(self)
 
 
 def _build(runner, dataloader: dict | DataLoader) -> DataLoader:
