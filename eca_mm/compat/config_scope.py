@@ -1,5 +1,5 @@
 """The config scope ``eca_mm::`` for ``_base_`` lines and ``mmengine.hub``."""
-from mmengine.config import utils
+from mmengine.config import Config, utils
 
 
 def install():
@@ -9,3 +9,11 @@ def install():
     ``eca-net-mm``, finds wheels but neither editable installs nor a plain ``PYTHONPATH``.
     """
     utils.MODULE2PACKAGE['eca_mm'] = 'eca_mm'
+    find = Config._get_cfg_path
+
+    def find_in_own_scope(cfg_path: str, filename: str) -> tuple:
+        path, scope = find(cfg_path, filename)
+        # What our configs name is of MMDetection or MMPretrain, as their default_scope says.
+        return path, None if scope == 'eca_mm' else scope
+
+    Config._get_cfg_path = staticmethod(find_in_own_scope)

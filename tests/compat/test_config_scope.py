@@ -1,6 +1,8 @@
+import pytest
 from mmengine.config import Config
 from mmengine.config import utils as config_utils
 from mmengine.hub import get_config
+from mmengine.registry import TRANSFORMS, DefaultScope
 
 
 def test_a_config_inherits_through_the_scope(tmp_path):
@@ -19,3 +21,26 @@ def test_the_hub_finds_configs_by_their_scope():
 
 def test_other_scopes_stay():
     assert config_utils.MODULE2PACKAGE['mmdet'] == 'mmdet'
+
+
+@pytest.mark.parametrize('base', [
+    'demo/mask-rcnn_eca-r18_fpn_1xb4-400it_shapes.py',
+    'demo/eca-mobilenet-v2_1xb32-10e_imagenet200.py'])
+def test_what_is_inherited_is_built_as_in_our_config(tmp_path, base):
+    """Also by what takes over a part of it, which mmengine would look for in a scope `eca_mm`."""
+    (tmp_path / 'config.py').write_text(
+        f"_base_ = 'eca_mm::{base}'\nval_dataloader = {{{{_base_.test_dataloader}}}}\n")
+    config = Config.fromfile(tmp_path / 'config.py')
+    with DefaultScope.overwrite_default_scope(config.default_scope):
+        for loader in (config.train_dataloader, config.val_dataloader):
+            for step in loader.dataset.pipeline:
+                assert TRANSFORMS.build(step) is not None
+    assert 'eca_mm' not in {value.get('_scope_') for value in dicts(config._cfg_dict)}
+
+
+def dicts(node):
+    if isinstance(node, dict):
+        yield node
+    for value in node.values() if isinstance(node, dict) else node:
+        if isinstance(value, dict | list | tuple):
+            yield from dicts(value)
