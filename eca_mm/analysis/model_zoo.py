@@ -10,6 +10,9 @@ _AUTHORS = {
     'eca-resnet152-k3357_4xb64_in1k', 'eca-mobilenet-v2-k13_4xb24_in1k',
     *(f'{detector}_eca-{depth}_fpn_4xb2-1x_coco'
       for detector in ('faster-rcnn', 'mask-rcnn', 'retinanet') for depth in ('r50', 'r101'))}
+# Those that torchvision has weights of.
+_TORCHVISION = {*(f'resnet{depth}_4xb64_in1k' for depth in (18, 34, 50, 101, 152)),
+                'mobilenet-v2_4xb24_in1k'}
 _METRICS = {'Top 1 Accuracy': 'top-1', 'Top 5 Accuracy': 'top-5', 'box AP': 'box AP',
             'mask AP': 'mask AP'}
 _HEAD = """# Model zoo
@@ -21,8 +24,9 @@ measured here.
 
 Weights: *authors* is a file of ECA-Net's authors, converted by
 `tools/model_converters/ecanet_to_eca_mm.py`; a name of timm's is converted by `timm_to_eca_mm.py`;
-*train* means that there are none and `tools/train.py` makes them. See
-[checkpoints.md](checkpoints.md).
+*torchvision* stands for its weights of the plain network, converted by `torchvision_to_eca_mm.py`,
+which reach other accuracies than those of the paper; *train* means that there are none and
+`tools/train.py` makes them. See [checkpoints.md](checkpoints.md).
 
 This page is written by `python tools/analysis_tools/model_zoo.py`.
 """
@@ -57,5 +61,7 @@ def _row(model: dict) -> str:
     weights = data.get('Source of Weights', '').partition(',')[0].removeprefix("timm's ")
     if model['Name'] in _AUTHORS:
         weights = 'authors'
+    elif model['Name'] in _TORCHVISION:
+        weights = 'torchvision'
     return (f'| [{model["Name"]}](../{model["Config"]}) | {data["Parameters"] / 1e6:.3f} M '
             f'| {data["FLOPs"] / 1e9:.3f} G | {published or "-"} | {weights or "train"} |')

@@ -1,7 +1,13 @@
 """docs/model_zoo.md says what the metafiles say, whose figures other tests recompute."""
 import re
 
+import pytest
+import torchvision
+from mmengine.config import Config
+
+from eca_mm.analysis import build_model
 from eca_mm.analysis.model_zoo import model_zoo
+from eca_mm.checkpoints.torchvision import from_torchvision
 from tests.configs.catalog import EVERY, ROOT
 
 
@@ -25,3 +31,14 @@ def test_accuracies_and_weights():
     assert rows['eca-resnet50d_8xb32_in1k'].endswith('| ecaresnet50d.miil_in1k |')
     assert rows['faster-rcnn_eca-r50_fpn_4xb2-1x_coco'].endswith('| box AP 38.0 | authors |')
     assert rows['eca-resnet50_4xb64_in1k'].endswith('| - | train |')
+
+
+@pytest.mark.parametrize(('name', 'config'), [
+    ('resnet18', 'resnet/resnet18_4xb64_in1k.py'),
+    ('mobilenet_v2', 'mobilenet_v2/mobilenet-v2_4xb24_in1k.py')])
+def test_torchvisions_weights_load_where_the_page_says_so(name, config):
+    page = model_zoo(ROOT / 'model-index.yml')
+    assert re.search(rf'{re.escape(config)}\).* \| torchvision \|$', page, re.M)
+    source = torchvision.models.get_model(name).state_dict()
+    model = build_model(Config.fromfile(ROOT / 'configs' / config))
+    model.load_state_dict(from_torchvision(source).weights, strict=True)
