@@ -1,4 +1,8 @@
-"""Puts a stand-in for ``mmcv._ext`` in place where mmcv has no compiled operators."""
+"""Puts a stand-in for ``mmcv._ext`` in place where mmcv has no compiled operators.
+
+Compiled ones stay, but for two that get their arguments in the form that they can read.
+"""
+import functools
 import importlib
 import importlib.util
 import sys
@@ -25,7 +29,7 @@ def install():
 
     if importlib.util.find_spec(NAME):
         try:
-            importlib.import_module(NAME)
+            _adapt(importlib.import_module(NAME))
         except (ImportError, OSError) as error:
             raise UserError(
                 f'The compiled operators of mmcv {mmcv.__version__} do not load with torch '
@@ -39,6 +43,24 @@ def install():
     spec.loader.exec_module(module)
     sys.modules[NAME] = mmcv._ext = module
     return True
+
+
+def _adapt(operators):
+    """Mends what mmcv's compiled operators do with feature maps in channels_last and doubles."""
+    align, nms = operators.roi_align_forward, operators.nms
+
+    @functools.wraps(align)
+    def roi_align_forward(input, *args, **kwargs):
+        # It reads the memory as if it were contiguous, and pools other pixels without a word.
+        return align(input.contiguous(), *args, **kwargs)
+
+    @functools.wraps(nms)
+    def nms_in_single(boxes, scores, *args, **kwargs):
+        # It has no double precision; single is what mmcv compares in, and indices come back.
+        return nms(boxes.float(), scores.float(), *args, **kwargs)
+
+    if not hasattr(align, '__wrapped__'):
+        operators.roi_align_forward, operators.nms = roi_align_forward, nms_in_single
 
 
 def _check_torchvision():

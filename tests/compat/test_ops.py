@@ -333,8 +333,24 @@ def run_with_extension(folder, source, code):
 
 def test_installed_operators_are_not_replaced(tmp_path):
     source = 'def __getattr__(name):\n    return len\n'
-    run = run_with_extension(tmp_path, source, 'import eca_mm, mmcv._ext; print(mmcv._ext.nms)')
-    assert run.stdout.strip().splitlines()[-1:] == ['<built-in function len>'], run.stderr
+    run = run_with_extension(
+        tmp_path, source, 'import eca_mm, mmcv._ext as ext; '
+        'print(ext.roi_pool_forward, ext.nms.__wrapped__, ext.roi_align_forward.__wrapped__)')
+    assert run.stdout.strip().splitlines()[-1:] == [' '.join(['<built-in function len>'] * 3)], (
+        run.stderr)
+
+
+def test_maps_in_channels_last_and_doubles_are_read_right():
+    """Also by mmcv's compiled operators, where those are installed."""
+    maps, rois = torch.randn(2, 8, 16, 16), torch.tensor([[0, 1., 1, 9, 9], [1, 2, 3, 12, 8]])
+    layer = mmcv.ops.RoIAlign(7, 1.0, 2)
+    last = maps.to(memory_format=torch.channels_last)
+    assert layer(last, rois).equal(layer(maps, rois))
+    assert layer(last.double(), rois.double()).allclose(layer(maps, rois).double(), atol=1e-5)
+    boxes, scores = rois[:, 1:], torch.tensor([.3, .6])
+    found, kept = mmcv.ops.nms(boxes.double(), scores.double(), .5)
+    expected, same = mmcv.ops.nms(boxes, scores, .5)
+    assert kept.equal(same) and found.allclose(expected.double())
 
 
 def test_operators_built_for_another_torch(tmp_path):
