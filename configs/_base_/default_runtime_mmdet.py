@@ -3,5 +3,4 @@
 _base_ = 'mmdet::_base_/default_runtime.py'
 
 custom_imports = dict(imports=['eca_mm'], allow_failed_imports=False)
-# Stated, the scope is not taken for that of whoever inherits this by eca_mm::.
-custom_hooks = [dict(type='StopOnInvalidLoss', _scope_='mmengine')]
+custom_hooks = [dict(type='StopOnInvalidLoss')]

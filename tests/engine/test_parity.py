@@ -33,7 +33,7 @@ custom_hooks.append(dict(type='SeedByRank'))
 load_from = 'initial.pth'
 """
 
-# On one machine, and on two (both of them this one): two torchrun agents that meet at one address.
+# Four processes on one machine, and on two (both this one): two agents that meet at one address.
 LARGER = [pytest.param(1, 4, marks=pytest.mark.slow), pytest.param(2, 4, marks=pytest.mark.slow)]
 
 
