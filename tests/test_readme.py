@@ -10,10 +10,9 @@ import yaml
 from mmengine.config import Config
 
 from eca_mm.analysis import build_model
-from eca_mm.analysis.config_checks import check_config
-
-from .conftest import REPOSITORY
-from .engine.processes import run_tool
+from eca_mm.config_check import check_config
+from tests.conftest import REPOSITORY
+from tests.support.processes import run_tool
 
 DOCUMENTS = ('README.md', 'CONTRIBUTING.md', 'configs/README.md', 'docs/getting_started.md',
              'docs/scaling.md')

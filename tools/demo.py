@@ -4,10 +4,11 @@ import argparse
 import os
 
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
-from eca_mm.compat import UserError, load_checkpoint_file
-from eca_mm.engine.cli import HelpFormatter, KeyValues, run
+from eca_mm.compat import load_checkpoint_file
 from eca_mm.engine.config import load_config, scope
-from eca_mm.engine.outputs import check_output
+from eca_mm.utils.cli import HelpFormatter, KeyValues, run
+from eca_mm.utils.errors import UserError
+from eca_mm.utils.outputs import check_output
 
 
 def main() -> None:

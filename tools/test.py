@@ -3,12 +3,13 @@
 import os
 
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
-from eca_mm.compat import UserError
 from eca_mm.deploy import FuseHook
-from eca_mm.engine.cli import new_parser, run
 from eca_mm.engine.config import load_config, use_work_dir
-from eca_mm.engine.outputs import check_output, draw_predictions, dump_predictions
+from eca_mm.engine.outputs import draw_predictions, dump_predictions
 from eca_mm.engine.runner import build_runner
+from eca_mm.utils.cli import new_parser, run
+from eca_mm.utils.errors import UserError
+from eca_mm.utils.outputs import check_output
 
 
 def main() -> None:

@@ -5,13 +5,13 @@ import os
 from rich.console import Console
 
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
-from eca_mm.analysis import write_figures
-from eca_mm.analysis.data_profile import STARVED, profile_data, worker_choices
-from eca_mm.checkpoints.saving import latest_checkpoint
-from eca_mm.compat import UserError
-from eca_mm.engine.cli import new_parser, run
+from eca_mm.benchmark.data_profile import STARVED, profile_data, worker_choices
+from eca_mm.checkpoints.latest import latest_checkpoint
 from eca_mm.engine.config import load_config, use_work_dir
 from eca_mm.engine.runner import build_runner, use_amp, use_scaled_lr
+from eca_mm.utils.cli import new_parser, run
+from eca_mm.utils.errors import UserError
+from eca_mm.utils.results import write_results
 
 
 def main() -> None:
@@ -58,7 +58,7 @@ def main() -> None:
     print(f'num_workers={profile.best.workers} is '
           + ('enough.' if profile.best.waiting(profile.step) < STARVED else
              'the best of them, but the model still waits for data.'))
-    write_figures(profile.figures(), os.path.join(config.work_dir, 'data_profile.json'))
+    write_results(profile.figures(), os.path.join(config.work_dir, 'data_profile.json'))
 
 
 if __name__ == '__main__':

@@ -1,7 +1,4 @@
 """What models cost and what the paper says they cost."""
 from .complexity import Complexity, build_model, count_parameters, measure_complexity
-from .figures import write_figures
 
-__all__ = [
-    'Complexity', 'build_model', 'count_parameters', 'measure_complexity', 'write_figures'
-]
+__all__ = ['Complexity', 'build_model', 'count_parameters', 'measure_complexity']

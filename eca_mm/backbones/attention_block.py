@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from eca_mm.layers import ChannelAttention, ECALayer
-from eca_mm.layers.fused_tail import can_fuse_tail, fused_tail
+from eca_mm.ops.training_block_tail import can_fuse_block_tail, training_block_tail
 
 
 class AttentionBlock(nn.Module):
@@ -51,7 +51,7 @@ class AttentionBlock(nn.Module):
         """Normalise, recalibrate, add the identity branch, activate.
 
         In training this is one function where that applies and :attr:`fused` is set (see
-        :mod:`eca_mm.layers.fused_tail`), and the modules one after the other otherwise.
+        :mod:`eca_mm.ops.training_block_tail`), and the modules one after the other otherwise.
 
         Args:
             z (Tensor): Output of the block's last convolution, of shape (N, C, H, W).
@@ -63,8 +63,8 @@ class AttentionBlock(nn.Module):
             Tensor: The block's output of shape (N, C, H, W).
         """
         if (self.fused and self.training and isinstance(self.drop_path, nn.Identity)
-                and can_fuse_tail(z, norm, self.attention, identity, activation)):
-            return fused_tail(z, norm, self.attention, identity, activation is not None)
+                and can_fuse_block_tail(z, norm, self.attention, identity, activation)):
+            return training_block_tail(z, norm, self.attention, identity, activation is not None)
         out = norm(z)
         out = self.recalibrate(out) if identity is None else self.merge(identity, out)
         return out if activation is None else activation(out)

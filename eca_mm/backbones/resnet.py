@@ -116,7 +116,7 @@ class AttentionResNet(base.ResNet):
             ValueError: If the network is in training mode.
         """
         # The inference forms know the blocks, not the other way round.
-        from .inference_form import to_inference_form
+        from .folding import to_inference_form
         to_inference_form(self)
 
     def train(self, mode: bool = True) -> 'AttentionResNet':

@@ -1,5 +1,4 @@
-"""What mmengine lacks when it reads and writes checkpoints: whole files and matching weights."""
+"""Checkpoints: reading, comparing, publishing, and converters of other projects' files."""
 from .keys import KeyReport
-from .saving import AtomicLocalBackend, SafeCheckpointHook
 
-__all__ = ['AtomicLocalBackend', 'KeyReport', 'SafeCheckpointHook']
+__all__ = ['KeyReport']

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from rich.table import Table
 from torch import Tensor
 
-from ..compat import UserError
+from eca_mm.utils.errors import UserError
 
 
 class MisfitError(UserError):

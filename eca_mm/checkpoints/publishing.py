@@ -5,10 +5,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..compat import UserError
-from ..version import __version__
-from .command import serialise
-from .saving import write_atomically
+from eca_mm.checkpoints.converters.command import serialise
+from eca_mm.utils.atomic_files import write_atomically
+from eca_mm.utils.errors import UserError
+from eca_mm.version import __version__
+
 from .state_dict import state_dict_of
 
 

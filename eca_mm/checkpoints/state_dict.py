@@ -3,7 +3,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from ..compat import UserError
+from eca_mm.utils.errors import UserError
 
 # What other code bases call the entry with the weights.
 _ENTRIES = ('state_dict', 'model', 'model_state', 'model_state_dict')

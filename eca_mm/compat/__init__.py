@@ -6,15 +6,14 @@ import warnings
 warnings.filterwarnings('ignore', 'pkg_resources is deprecated', UserWarning)
 
 from . import versions  # noqa: E402
-from .errors import UserError  # noqa: E402
 
 # Before the imports below, which may be the ones that a wrong combination breaks.
 versions.check(versions.installed())
 
-from . import config_scope, imports, ops, safe_load  # noqa: E402
+from . import config_scope, file_backend, imports, ops, safe_load  # noqa: E402
 from .safe_load import load_checkpoint_file  # noqa: E402
 
-__all__ = ['UserError', 'install', 'load_checkpoint_file']
+__all__ = ['install', 'load_checkpoint_file']
 
 
 @functools.cache
@@ -22,8 +21,9 @@ def install():
     """Makes the installed stack usable; further calls do nothing.
 
     Supplies ``mmcv._ext`` where mmcv has no compiled operators, repairs what was imported without
-    them, makes mmengine load checkpoints without running code from them, and registers the config
-    scope ``eca_mm::``. (Importing this package has checked the installed versions.)
+    them, makes mmengine load checkpoints without running code from them and write files whole or
+    not at all, and registers the config scope ``eca_mm::``. (Importing this package has checked the
+    installed versions.)
 
     Raises:
         UserError: If torchvision or compiled mmcv do not work with torch; says what to install.
@@ -31,4 +31,5 @@ def install():
     if ops.install():
         imports.repair()
     safe_load.install()
+    file_backend.install()
     config_scope.install()

@@ -8,7 +8,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from .errors import UserError
+from eca_mm.utils.errors import UserError
 
 NAME = 'mmcv._ext'
 

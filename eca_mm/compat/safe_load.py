@@ -11,7 +11,8 @@ import torch
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from safetensors.torch import load_file
 
-from .errors import UserError
+from eca_mm.utils.errors import UserError
+
 from .pickle_scan import MMENGINE_GLOBALS, ForbiddenName, scan, scanning_pickle
 
 # Older releases cannot take a stand-in for a name; their files are scanned instead.

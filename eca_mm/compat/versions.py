@@ -4,7 +4,7 @@ import importlib.util
 import platform
 import re
 
-from .errors import UserError
+from eca_mm.utils.errors import UserError
 
 # The distributions that can provide a module; the onedl ones are the maintained fork.
 PROVIDERS = {

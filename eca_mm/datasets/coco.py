@@ -10,7 +10,8 @@ from mmdet.datasets.api_wrappers import COCO
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
-from ..compat import UserError
+from eca_mm.utils.errors import UserError
+
 from .coco_records import BadRecord, check_annotation, check_category, check_image
 
 # How many image files are looked for: all 118k of train2017 take minutes on a network disk.

@@ -10,7 +10,7 @@ from mmengine import fileio
 from mmengine.registry import TRANSFORMS
 from PIL import Image
 
-from ..compat import UserError
+from eca_mm.utils.errors import UserError
 
 _JPEG_START, _JPEG_SCAN, _JPEG_END = b'\xff\xd8\xff', b'\xff\xda', b'\xff\xd9'
 _PNG_START, _PNG_END = b'\x89PNG\r\n\x1a\n', b'IEND\xaeB`\x82'

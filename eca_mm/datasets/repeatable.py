@@ -28,7 +28,7 @@ def seed_generators(*key: int) -> None:
         torch.cuda.manual_seed_all(state[2])
 
 
-class Draw(int):
+class SeededIndex(int):
     """An index of a data set that knows when it was drawn.
 
     Args:
@@ -44,20 +44,20 @@ class Draw(int):
 
     def __reduce__(self):
         """Travel to a worker process."""
-        return Draw, (int(self), self.key)
+        return SeededIndex, (int(self), self.key)
 
     def __mod__(self, other: int):
         """Stay a draw in RepeatDataset."""
-        return Draw(int(self) % other, self.key)
+        return SeededIndex(int(self) % other, self.key)
 
     def __sub__(self, other: int):
         """Stay a draw in ConcatDataset."""
-        return Draw(int(self) - other, self.key)
+        return SeededIndex(int(self) - other, self.key)
 
 
 @DATA_SAMPLERS.register_module()
-class NumberedBatches(BatchSampler):
-    """A batch sampler whose indices are :class:`Draw` s, and that can start in mid-epoch.
+class SeededBatchSampler(BatchSampler):
+    """A batch sampler whose indices are :class:`SeededIndex` s, and that can start in mid-epoch.
 
     Setting ``skip`` leaves out so many batches, once, at the beginning: they are not loaded.
 
@@ -85,7 +85,7 @@ class NumberedBatches(BatchSampler):
         epoch = getattr(self.sampler, 'epoch', 0)
         for position, batch in enumerate(self.batches):
             if position >= skip:
-                yield [Draw(index, (self.seed, get_rank(), epoch, position, slot))
+                yield [SeededIndex(index, (self.seed, get_rank(), epoch, position, slot))
                        for slot, index in enumerate(batch)]
 
     def __len__(self) -> int:
@@ -95,7 +95,7 @@ class NumberedBatches(BatchSampler):
 
 @TRANSFORMS.register_module()
 class SeedSample(BaseTransform):
-    """Seed the random generators for one sample by its :class:`Draw`, if it has one."""
+    """Seed the random generators for one sample by its :class:`SeededIndex`, if it has one."""
 
     def transform(self, results: dict) -> dict:
         """Seed.
@@ -107,7 +107,7 @@ class SeedSample(BaseTransform):
             dict: The sample.
         """
         index = results.get('sample_idx')
-        if isinstance(index, Draw):
+        if isinstance(index, SeededIndex):
             seed_generators(*index.key)
             results['sample_idx'] = int(index)
         return results
@@ -125,7 +125,7 @@ def make_repeatable(dataloader: dict, seed: int) -> dict:
     """
     changed = _seeded(dataloader)
     changed['batch_sampler'] = {
-        'type': NumberedBatches, 'batch_sampler': changed.get('batch_sampler'), 'seed': seed,
+        'type': SeededBatchSampler, 'batch_sampler': changed.get('batch_sampler'), 'seed': seed,
         'drop_last': changed.pop('drop_last', False)}
     return changed
 

@@ -13,7 +13,7 @@ import numpy as np
 from mmengine.utils import track_iter_progress
 from pycocotools import mask as mask_utils
 
-from ..compat import UserError
+from eca_mm.utils.errors import UserError
 
 CLASSES = ('circle', 'square', 'triangle')
 _CORNERS = (40, 4, 3)

@@ -8,7 +8,7 @@ import torch
 from mmdet.models.detectors.base import BaseDetector
 from torch import Tensor, nn
 
-from ..compat import UserError
+from eca_mm.utils.errors import UserError
 
 SUFFIXES = {'onnx': '.onnx', 'torch-export': '.pt2', 'torchscript': '.pt'}
 # From here on torch.onnx.export goes by torch.export unless told otherwise.

@@ -7,16 +7,17 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from eca_mm.backbones.attention_block import AttentionBlock
-from eca_mm.backbones.inference_form import to_inference_form
+from eca_mm.backbones.folding import to_inference_form
 
 
 def fuse(model: nn.Module) -> nn.Module:
     """Make a copy of a model that computes the same faster.
 
     Batch normalisations are folded into the convolutions before them, and residual blocks with an
-    attention end in one pass over the map (:class:`eca_mm.layers.residual_tail.ResidualTail`).
-    On a CPU the maps are in channels_last from the first convolution on, whatever the input is in.
-    The copy is an ordinary module with other names in its state dict.
+    attention end in one pass over the map
+    (:class:`~eca_mm.ops.inference_block_tail.InferenceBlockTail`). On a CPU the maps are in
+    channels_last from the first convolution on, whatever the input is in. The copy is an ordinary
+    module with other names in its state dict.
 
     Args:
         model (nn.Module): Any model in evaluation mode; it is not changed.

@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..compat import UserError
+from eca_mm.utils.errors import UserError
+
 from .export import TensorModel
 
 # Twenty times what single precision makes of the deepest networks here.

@@ -1,5 +1,5 @@
-"""Training and testing: a Runner with checks, and what its tools need."""
-from .hooks import StopOnInvalidLoss
+"""Training and testing: a Runner with checks, its loops and hooks, and reading of configs."""
+from .hooks import SafeCheckpointHook, StopOnInvalidLossHook
 from .runner import CheckedRunner
 
-__all__ = ['CheckedRunner', 'StopOnInvalidLoss']
+__all__ = ['CheckedRunner', 'SafeCheckpointHook', 'StopOnInvalidLossHook']

@@ -9,8 +9,8 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
-from ..compat import UserError
-from .signatures import nearest
+from eca_mm.utils.errors import UserError
+from eca_mm.utils.signatures import nearest
 
 # Keys that mmengine reads from the config besides the arguments of its Runner.
 _OTHER_KEYS = {'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn', 'compile', 'runner_type',

@@ -7,14 +7,8 @@ import torch
 from mmengine.device import get_device
 from torch import distributed
 
-from ..compat import UserError
-
-# What each launcher calls a process's rank, the number of processes, and the rank on its machine.
-_VARIABLES = {
-    'pytorch': ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
-    'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
-    'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK'),
-}
+from eca_mm.utils.errors import UserError
+from eca_mm.utils.launchers import LAUNCHER_VARIABLES
 
 
 def prepare_processes(launcher: str, timeout: float | None = None) -> None:
@@ -31,7 +25,7 @@ def prepare_processes(launcher: str, timeout: float | None = None) -> None:
         UserError: If the launcher's environment variables are absent, MPI's processes on several
             machines do not know where to meet, or there are fewer GPUs than processes.
     """
-    names = _VARIABLES[launcher]
+    names = LAUNCHER_VARIABLES[launcher]
     absent = [name for name in names if name not in os.environ]
     if absent:
         raise UserError(f'--launcher {launcher} needs the environment variable {absent[0]}: start '
@@ -70,11 +64,3 @@ def _first_host() -> str:
         raise UserError(f'Cannot ask Slurm for the first of the machines {nodes} ({error}); set '
                         'MASTER_ADDR to its name.') from error
     return hosts.stdout.split()[0]
-
-
-def environment_rank() -> int:
-    """Rank of this process among those that a launcher started; 0 without a launcher."""
-    for name, _, _ in _VARIABLES.values():
-        if name in os.environ:
-            return int(os.environ[name])
-    return 0

@@ -5,7 +5,7 @@ from mmengine.registry import LOOPS
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from torch.utils.data import DataLoader
 
-from ..datasets.repeatable import NumberedBatches, make_repeatable, seed_generators
+from eca_mm.datasets.repeatable import SeededBatchSampler, make_repeatable, seed_generators
 
 # Keeps the random numbers of the network apart from those of the samples.
 _NETWORK = 2**32
@@ -41,7 +41,7 @@ class RepeatableEpochLoop(_Repeatable, EpochBasedTrainLoop):
         batches = self.dataloader.batch_sampler
         first = self.iter - self.epoch * len(self.dataloader)
         # With another batch size or number of processes than before, the epoch starts anew.
-        if isinstance(batches, NumberedBatches) and 0 <= first <= len(self.dataloader):
+        if isinstance(batches, SeededBatchSampler) and 0 <= first <= len(self.dataloader):
             batches.skip = first
         else:
             first = 0
@@ -76,13 +76,14 @@ class RepeatableIterLoop(_Repeatable, IterBasedTrainLoop):
             epoch, skip = divmod(done, len(loader))
             sampler.set_epoch(epoch)
         self._done = 0
-        if isinstance(loader.batch_sampler, NumberedBatches) and type(sampler) in (
+        if isinstance(loader.batch_sampler, SeededBatchSampler) and type(sampler) in (
                 DefaultSampler, InfiniteSampler):
             # Before the parent starts the workers, which fetch the first batches at once.
             loader.batch_sampler.skip, self._done = skip, done
         super().__init__(runner, loader, **kwargs)
         if self._done:
-            self.dataloader_iterator = _Ahead(self.dataloader_iterator, done, sampler, epoch)
+            self.dataloader_iterator = FastForwardIterator(
+                self.dataloader_iterator, done, sampler, epoch)
 
     def run(self):
         """Train."""
@@ -92,7 +93,7 @@ class RepeatableIterLoop(_Repeatable, IterBasedTrainLoop):
         return super().run()
 
 
-class _Ahead:
+class FastForwardIterator:
     """Stands where mmengine wants to go by loading: its first items are empty.
 
     Args:

@@ -19,15 +19,17 @@ from mmengine.runner import (
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ..checkpoints import KeyReport, SafeCheckpointHook
-from ..checkpoints.saving import latest_checkpoint
-from ..compat import UserError
-from ..datasets import LoadImage
+from eca_mm.checkpoints import KeyReport
+from eca_mm.checkpoints.latest import latest_checkpoint
+from eca_mm.datasets import LoadImage
+from eca_mm.engine.hooks.checkpoint import SafeCheckpointHook
+from eca_mm.engine.hooks.skipped_images import ListSkippedImagesHook
+from eca_mm.engine.hooks.work_dir import KeepWorkDirHook
+from eca_mm.utils.errors import UserError
+
 from .config import current_scope
 from .distributed import prepare_processes
 from .loops import RepeatableEpochLoop, RepeatableIterLoop
-from .skipped import ListSkippedImages
-from .work_dir import KeepWorkDir
 
 _CHECKPOINT_HOOK = ('CheckpointHook', 'mmengine.CheckpointHook', CheckpointHook)
 
@@ -39,7 +41,7 @@ class CheckedRunner(Runner):
     - Distributed runs work on CPU too (gloo).
     - A checkpoint to test or to resume from must fit the model weight by weight.
     - ``LoadImageFromFile`` becomes :class:`eca_mm.datasets.LoadImage` and ``CheckpointHook``
-      becomes :class:`eca_mm.checkpoints.SafeCheckpointHook`. The config that is saved in the work
+      becomes :class:`eca_mm.engine.SafeCheckpointHook`. The config that is saved in the work
       directory keeps the stock names, which the inferencers of mmdet and mmpretrain look for.
     - mmengine's two training loops become those of :mod:`eca_mm.engine.loops`: a run that is
       resumed ends with the same weights as one that was never stopped.
@@ -124,17 +126,17 @@ class CheckedRunner(Runner):
                                  **options)
 
     @cached_property
-    def _list_skipped(self) -> ListSkippedImages | None:
+    def _list_skipped(self) -> ListSkippedImagesHook | None:
         choice = self.cfg.get('on_bad_image', 'error')
         if choice not in ('error', 'skip'):
             raise UserError(f"on_bad_image of the config must be 'error' or 'skip', but is "
                             f'{choice!r}.')
-        return ListSkippedImages(self.log_dir) if choice == 'skip' else None
+        return ListSkippedImagesHook(self.log_dir) if choice == 'skip' else None
 
     def register_hooks(self, *args, **kwargs) -> None:
         """Register the config's hooks and ours."""
         super().register_hooks(*args, **kwargs)
-        self.register_hook(KeepWorkDir())
+        self.register_hook(KeepWorkDirHook())
         if self._list_skipped is not None:
             self.register_hook(self._list_skipped)
 

@@ -108,7 +108,7 @@ class _Excite(nn.Module):
         return self.attention.excite(y)
 
 
-def is_known_by_excite(attention: nn.Module | None) -> bool:
+def supports_fused_tail(attention: nn.Module | None) -> bool:
     """Tell whether an attention may be computed from its ``excite`` alone.
 
     Args:

@@ -10,8 +10,8 @@ from matplotlib.patheffects import withStroke
 
 from eca_mm.analysis import build_model, measure_complexity
 from eca_mm.analysis.paper_tables import input_shape, load_figures
-from eca_mm.compat import UserError
-from eca_mm.hub import FOLDER
+from eca_mm.compat.hub import FOLDER
+from eca_mm.utils.errors import UserError
 
 from .runs import Run
 from .style import FILLS, HATCHES, paper_style

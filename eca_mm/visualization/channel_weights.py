@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import nn
 
-from eca_mm.checkpoints.saving import write_atomically
-from eca_mm.compat import UserError
+from eca_mm.utils.atomic_files import write_atomically
+from eca_mm.utils.errors import UserError
 
 from .class_statistics import ClassStatistics, Specificity
 from .gates import gates_of

@@ -5,11 +5,11 @@ from pathlib import Path
 from mmengine.config import Config
 from torch import nn
 
-from eca_mm.compat import UserError
-from eca_mm.compat.help import HelpFormatter
-from eca_mm.engine.cli import KeyValues
 from eca_mm.engine.config import load_config
-from eca_mm.engine.outputs import check_output
+from eca_mm.utils.cli import KeyValues
+from eca_mm.utils.errors import UserError
+from eca_mm.utils.help import HelpFormatter
+from eca_mm.utils.outputs import check_output
 
 from .models import load_model
 from .style import check_format

@@ -2,7 +2,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from eca_mm.compat import UserError
+from eca_mm.utils.errors import UserError
 
 from .runs import Run
 from .style import FILLS, HATCHES, line_styles, paper_style

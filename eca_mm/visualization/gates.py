@@ -8,8 +8,8 @@ import torch
 from mmpretrain.models.backbones import MobileNetV2
 from torch import Tensor, nn
 
-from eca_mm.compat import UserError
 from eca_mm.layers import ChannelAttention
+from eca_mm.utils.errors import UserError
 
 
 def channel_attentions(model: nn.Module) -> dict[str, ChannelAttention]:

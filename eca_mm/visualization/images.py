@@ -12,9 +12,9 @@ from mmpretrain.datasets import CustomDataset
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from eca_mm.compat import UserError
 from eca_mm.datasets.loading import LoadImage
 from eca_mm.engine.config import scope
+from eca_mm.utils.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from eca_mm.compat import UserError
+from eca_mm.utils.errors import UserError
 
 from .runs import Run
 from .style import COLOURS, DASHES, MARKERS, paper_style

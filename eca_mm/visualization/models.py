@@ -5,7 +5,8 @@ from torch import nn
 
 from eca_mm.analysis import build_model
 from eca_mm.checkpoints import KeyReport
-from eca_mm.compat import UserError, load_checkpoint_file
+from eca_mm.compat import load_checkpoint_file
+from eca_mm.utils.errors import UserError
 
 
 def load_model(config: Config, checkpoint: str, device: str = 'cpu') -> nn.Module:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from eca_mm.compat import UserError
+from eca_mm.utils.errors import UserError
 
 # What a validation writes besides its metrics.
 _NO_METRICS = {'step', 'time', 'data_time', 'epoch', 'iter', 'memory'}

@@ -9,8 +9,8 @@ import matplotlib
 from matplotlib.figure import Figure
 from PIL import Image
 
-from eca_mm.checkpoints.saving import write_atomically
-from eca_mm.compat import UserError
+from eca_mm.utils.atomic_files import write_atomically
+from eca_mm.utils.errors import UserError
 
 # Okabe and Ito's palette without its yellow; https://jfly.uni-koeln.de/color/. Neighbours differ
 # in lightness, and line styles and markers repeat what the colours say.

@@ -4,7 +4,7 @@ from mmengine.config import Config
 from torch import nn
 
 from eca_mm.analysis import build_model, count_parameters, measure_complexity
-from tests.configs.catalog import load
+from tests.support.catalog import load
 
 
 def classifier(**backbone) -> Config:

@@ -7,8 +7,8 @@ from mmengine.config import Config
 
 from eca_mm.analysis import build_model
 from eca_mm.analysis.model_zoo import model_zoo
-from eca_mm.checkpoints.torchvision import from_torchvision
-from tests.configs.catalog import EVERY, ROOT
+from eca_mm.checkpoints.converters.torchvision import from_torchvision
+from tests.support.catalog import ALL_CONFIGS, ROOT
 
 
 def test_page_is_up_to_date():
@@ -19,7 +19,7 @@ def test_page_is_up_to_date():
 def test_every_config_is_in_it_once_and_every_link_leads_somewhere():
     page = model_zoo(ROOT / 'model-index.yml')
     links = re.findall(r'\]\(\.\./configs/(.*?)\)', page)
-    assert sorted(links) == EVERY
+    assert sorted(links) == ALL_CONFIGS
     assert all((ROOT / 'docs' / link).exists() for link in re.findall(r'\]\((.*?)\)', page))
 
 

@@ -11,7 +11,7 @@ from eca_mm.analysis.paper_tables import TABLES, load_figures, recompute
 ROOT = Path(__file__).resolve().parents[2]
 FIGURES = load_figures()
 ROWS = [(table, name) for table in TABLES for name in FIGURES[f'table{table}']['rows']]
-# Deeper twins and large networks.
+# Deeper variants and large networks.
 SLOW = re.compile('101|152|200|161|264')
 
 

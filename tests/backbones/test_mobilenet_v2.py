@@ -8,8 +8,7 @@ from timm.layers import EcaModule
 from timm.models._efficientnet_blocks import DepthwiseSeparableConv, InvertedResidual
 
 from eca_mm.backbones import AttentionMobileNetV2, ECAMobileNetV2
-
-from .helpers import changed, randomize_norms, snapshot, train_step
+from tests.support.backbones import changed, randomize_norms, snapshot, train_step
 
 K13 = (1, 1, 1, 1, 3, 3, 3)
 

@@ -10,8 +10,7 @@ from mmpretrain.models.backbones import ResNet
 
 from eca_mm.backbones import AttentionResNet, ECAResNet
 from eca_mm.layers import ECALayer
-
-from .helpers import changed, randomize_norms, snapshot, train_step
+from tests.support.backbones import changed, randomize_norms, snapshot, train_step
 
 PUBLISHED_K = {18: (3, 5, 7, 7), 34: (3, 3, 5, 7), 50: (3, 5, 5, 7), 101: (3, 3, 5, 7),
                152: (3, 3, 5, 7)}

@@ -14,8 +14,9 @@ from torch.utils.data import DataLoader
 
 from eca_mm.backbones import ECAResNet
 from eca_mm.checkpoints.publishing import publish
-from eca_mm.compat import UserError, load_checkpoint_file
-from tests.engine.processes import run_tool
+from eca_mm.compat import load_checkpoint_file
+from eca_mm.utils.errors import UserError
+from tests.support.processes import run_tool
 
 
 class Tiny(BaseModel):

@@ -8,7 +8,9 @@ from mmengine import dump
 from mmengine.fileio import get_file_backend, put_text
 from mmengine.runner import save_checkpoint
 
-from eca_mm.checkpoints.saving import AtomicLocalBackend, latest_checkpoint, write_atomically
+from eca_mm.checkpoints.latest import latest_checkpoint
+from eca_mm.compat.file_backend import AtomicLocalBackend
+from eca_mm.utils.atomic_files import write_atomically
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from safetensors.torch import save_file
 
-from eca_mm.compat import UserError, load_checkpoint_file, pickle_scan, safe_load
+from eca_mm.compat import load_checkpoint_file, pickle_scan, safe_load
+from eca_mm.utils.errors import UserError
 
 pytestmark = pytest.mark.filterwarnings('ignore::UserWarning', 'ignore::FutureWarning',
                                         'ignore::DeprecationWarning')

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import eca_mm
-from eca_mm.compat import UserError, versions
+from eca_mm.compat import versions
+from eca_mm.utils.errors import UserError
 
 ROOT = Path(eca_mm.__file__).parents[1]
 STOCK = {
@@ -101,7 +102,7 @@ def write_distributions(folder, found):
 def test_nothing_installed(tmp_path):
     # Without site-packages, even torch is missing.
     errors = import_eca_mm(tmp_path, '-S')
-    assert errors[-1].startswith('eca_mm.compat.errors.UserError: eca_mm needs torch,')
+    assert errors[-1].startswith('eca_mm.utils.errors.UserError: eca_mm needs torch,')
 
 
 def test_an_mmcv_that_mmdet_refuses(tmp_path):

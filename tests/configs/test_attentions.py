@@ -8,10 +8,9 @@ from eca_mm.analysis import build_model, count_parameters
 from eca_mm.analysis.paper_counting import PLAIN, count_operations, total
 from eca_mm.backbones.attention_block import AttentionBlock
 from eca_mm.layers import eca_kernel_size
-from tests.engine.processes import ROOT, run_tool
-
-from .catalog import load
-from .test_real_coco import iterations, options
+from tests.configs.test_real_coco import iterations, options
+from tests.support.catalog import load
+from tests.support.processes import ROOT, run_tool
 
 README = (ROOT / 'README.md').read_text()
 SECTION = README.partition('\n## Attentions\n')[2].partition('\n## ')[0]

@@ -7,8 +7,8 @@ from mmengine.registry import MODELS, init_default_scope
 
 from eca_mm.compat import load_checkpoint_file
 from eca_mm.visualization.gates import gates_of
-from tests.configs.catalog import ROOT
-from tests.engine.processes import run_tool
+from tests.support.catalog import ROOT
+from tests.support.processes import run_tool
 
 DEMO = ROOT / 'configs' / 'demo'
 

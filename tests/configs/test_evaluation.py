@@ -8,9 +8,8 @@ from mmengine.evaluator import Evaluator
 from mmengine.registry import DATASETS, init_default_scope
 from mmengine.structures import InstanceData
 
-from tests.engine.samples import draw_coco
-
-from .catalog import load
+from tests.support.catalog import load
+from tests.support.samples import draw_coco
 
 CONFIG = 'mask_rcnn/mask-rcnn_eca-r50_fpn_4xb2-1x_coco.py'
 

@@ -6,8 +6,7 @@ import pytest
 from eca_mm.analysis import build_model, measure_complexity
 from eca_mm.analysis.paper_counting import PLAIN, total
 from eca_mm.analysis.paper_tables import input_shape, measure
-
-from .catalog import ALL, EVERY, counts, load, metafiles
+from tests.support.catalog import ALL_CONFIGS, PAPER_CONFIGS, counts, load, metafiles
 
 
 def entry(name: str) -> dict:
@@ -16,23 +15,23 @@ def entry(name: str) -> dict:
     return model['Metadata']
 
 
-@pytest.mark.parametrize('name', EVERY)
+@pytest.mark.parametrize('name', ALL_CONFIGS)
 def test_parameters(name):
     assert entry(name)['Parameters'] == counts(name)[0]
 
 
-# Deeper twins and large networks add nothing to a fast look.
+# Deeper variants and large networks add nothing to a fast look.
 SLOW = re.compile('101|152|200|161|264')
 
 
 @pytest.mark.parametrize('name', [
-    pytest.param(name, marks=pytest.mark.slow) if SLOW.search(name) else name for name in ALL])
+    pytest.param(name, marks=pytest.mark.slow) if SLOW.search(name) else name for name in PAPER_CONFIGS])
 def test_flops(name):
     assert entry(name)['FLOPs'] == total(measure(name.removesuffix('.py')).counts, PLAIN)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name', ALL)
+@pytest.mark.parametrize('name', PAPER_CONFIGS)
 def test_mmengine_counts_the_same_flops(name):
     config = load(name)
     measured = measure_complexity(build_model(config), input_shape(config)).flops

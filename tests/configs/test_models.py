@@ -10,8 +10,14 @@ from mmpretrain.structures import DataSample
 
 from eca_mm.analysis import count_parameters
 from eca_mm.layers import ECALayer, eca_kernel_size
-
-from .catalog import ALL, DETECTORS, ECA_CLASSIFIERS, PAIRED_DETECTORS, counts, load
+from tests.support.catalog import (
+    DETECTORS,
+    ECA_CLASSIFIERS,
+    PAIRED_DETECTORS,
+    PAPER_CONFIGS,
+    counts,
+    load,
+)
 
 # Tables 3 and 7: parameters / 2^20.
 PRINTED = {'eca-resnet18': '11.148', 'eca-resnet34': '20.788', 'eca-resnet50': '24.37',
@@ -93,13 +99,13 @@ def test_detector_has_the_printed_trainable_parameters(name):
         assert f'{trainable:.2f}' == f'{printed:.2f}'
 
 
-# Deeper twins of a network that is here in another depth or kernel size, and mmpretrain's own ones.
+# Deeper variants of a network that is here in another depth or kernel size, and mmpretrain's own ones.
 SLOW = re.compile(r'other_cnns/|(?<!eca)(-|/)resnet(101|152|200)|_(se)-r101|nl-r50'
                   r'|eca-resnet101-k[579]_|eca-resnet152_4xb64|(cnn|retinanet)_r101|gc2-')
 
 
 @pytest.mark.parametrize('name', [
-    pytest.param(name, marks=pytest.mark.slow) if SLOW.search(name) else name for name in ALL])
+    pytest.param(name, marks=pytest.mark.slow) if SLOW.search(name) else name for name in PAPER_CONFIGS])
 def test_one_training_step(name):
     torch.manual_seed(0)
     config = load(name)

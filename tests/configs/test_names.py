@@ -7,14 +7,14 @@ from mmengine.config import Config
 from mmengine.hub import get_config
 from mmpretrain.apis import ModelHub, get_model
 
-from .catalog import EVERY, ROOT, load, metafiles
+from tests.support.catalog import ALL_CONFIGS, ROOT, load, metafiles
 
 CLASSIFIER = re.compile(r'(?P<model>[a-z0-9-]+?)(-k(?P<kernel>\d+))?_\d+xb(?P<batch>\d+)_in1k')
 DETECTOR = re.compile(
     r'(?P<model>[a-z-]+)_(?P<attention>[a-z]+-)?r(?P<depth>\d+)d?_fpn_\d+xb(?P<batch>\d+)-1x_coco')
 
 
-@pytest.mark.parametrize('name', EVERY)
+@pytest.mark.parametrize('name', ALL_CONFIGS)
 def test_name_tells_the_config(name):
     config = load(name)
     folder, _, file = name.removesuffix('.py').partition('/')
@@ -37,8 +37,8 @@ def test_name_tells_the_config(name):
 
 def test_every_config_is_in_exactly_one_metafile():
     listed = [model['Config'] for content in metafiles().values() for model in content['Models']]
-    assert sorted(listed) == sorted(f'configs/{name}' for name in EVERY)
-    folders = {name.partition('/')[0] for name in EVERY}
+    assert sorted(listed) == sorted(f'configs/{name}' for name in ALL_CONFIGS)
+    folders = {name.partition('/')[0] for name in ALL_CONFIGS}
     assert set(metafiles()) == {f'configs/{folder}/metafile.yml' for folder in folders}
 
 
@@ -64,14 +64,14 @@ def test_mmpretrain_finds_the_models_by_name(monkeypatch):
     monkeypatch.setattr(ModelHub, '_models_dict', {})
     monkeypatch.setattr(ModelHub, '_ModelHub__mmpretrain_registered', True)
     ModelHub.register_model_index(ROOT / 'model-index.yml', config_prefix=ROOT)
-    assert len(ModelHub._models_dict) == len(EVERY)
+    assert len(ModelHub._models_dict) == len(ALL_CONFIGS)
     model = get_model('eca-resnet18-k3577_4xb64_in1k')
     assert type(model.backbone).__name__ == 'ECAResNet'
     assert model._metainfo.results[0].metrics['Top 1 Accuracy'] == 70.78
     assert 'not reproduced here' in model._metainfo.metadata.data['Source of Results']
 
 
-@pytest.mark.parametrize('name', {name.partition('/')[0]: name for name in EVERY}.values())
+@pytest.mark.parametrize('name', {name.partition('/')[0]: name for name in ALL_CONFIGS}.values())
 def test_config_is_found_by_its_scope(name):
     assert get_config(f'eca_mm::{name}').model == load(name).model
 

@@ -6,9 +6,8 @@ from pathlib import Path
 import mmdet
 import mmpretrain
 
-from tests.engine.samples import CLASSES, draw_classes, draw_coco
-
-from .catalog import ROOT
+from tests.support.catalog import ROOT
+from tests.support.samples import CLASSES, draw_classes, draw_coco
 
 # Smaller models and pictures; nothing about imports, scopes, hooks or data set types.
 DETECTION = """

@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from eca_mm.analysis import build_model
-from tests.engine.processes import ROOT, run_tool
-
-from .catalog import load
+from tests.support.catalog import load
+from tests.support.processes import ROOT, run_tool
 
 DETECTORS = ['faster_rcnn/faster-rcnn_eca-r50_fpn_4xb2-1x_coco.py',
              'mask_rcnn/mask-rcnn_eca-r50_fpn_4xb2-1x_coco.py',

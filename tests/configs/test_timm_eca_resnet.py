@@ -10,8 +10,7 @@ from mmdet.testing import demo_mm_inputs
 from mmpretrain.registry import TRANSFORMS
 
 from eca_mm.analysis import build_model, measure_complexity
-
-from .catalog import counts, load, metafiles
+from tests.support.catalog import counts, load, metafiles
 
 MODELS_LISTED = {
     model['Config'].removeprefix('configs/'): model['Metadata']

@@ -6,8 +6,8 @@ from mmdet.datasets import CocoDataset
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS
 
-from eca_mm.compat import UserError
-from tests.engine.samples import CLASSES, draw_coco
+from eca_mm.utils.errors import UserError
+from tests.support.samples import CLASSES, draw_coco
 
 
 @pytest.fixture

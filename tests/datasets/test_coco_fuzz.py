@@ -10,9 +10,9 @@ import pytest
 from mmdet.datasets.api_wrappers import COCO
 from mmengine.registry import DATASETS, DefaultScope
 
-from eca_mm.compat import UserError
 from eca_mm.datasets.coco_records import BadRecord, check_annotation, check_image
-from tests.engine.samples import CLASSES, draw_coco
+from eca_mm.utils.errors import UserError
+from tests.support.samples import CLASSES, draw_coco
 
 HUGE = 10**400
 NAN, INF = float('nan'), float('inf')

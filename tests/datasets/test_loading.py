@@ -6,9 +6,9 @@ from mmcv.transforms import LoadImageFromFile
 from mmengine.registry import TRANSFORMS
 from PIL import Image
 
-from eca_mm.compat import UserError
 from eca_mm.datasets import LoadImage
 from eca_mm.datasets.loading import is_truncated
+from eca_mm.utils.errors import UserError
 
 
 def encode(kind: str, **options) -> bytes:

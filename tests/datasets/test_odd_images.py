@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from mmengine.registry import TRANSFORMS
 
-from eca_mm.compat import UserError
 from eca_mm.datasets import LoadImage
-from tests.datasets.odd_images import (
+from eca_mm.utils.errors import UserError
+from tests.support.odd_images import (
     HEIGHT,
     WIDTH,
     picture,

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 
-from eca_mm.compat import UserError
 from eca_mm.datasets import CheckedCocoDataset, shapes
 from eca_mm.datasets.shapes import CLASSES, draw_image, make_shapes
+from eca_mm.utils.errors import UserError
 
 
 def content(root):

@@ -11,15 +11,14 @@ from mmengine.config import Config
 from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
 
 from eca_mm.analysis.complexity import data_sample
-from eca_mm.compat import UserError
 from eca_mm.deploy import export as exporting
 from eca_mm.deploy import fuse
 from eca_mm.deploy.export import SUFFIXES, TensorModel, export, output_names
-from eca_mm.deploy.notes import notes_of
+from eca_mm.deploy.metadata import metadata_of
 from eca_mm.deploy.verify import TOLERANCE, compare, shapes_to_try
+from eca_mm.utils.errors import UserError
 from tests.conftest import REPOSITORY
-
-from .helpers import randomize
+from tests.support.randomize import randomize
 
 SHAPE = (64, 96)
 
@@ -154,7 +153,7 @@ def test_other_weights_are_noticed(tmp_path):
 
 def test_notes():
     config = Config.fromfile(REPOSITORY / 'configs/eca_resnet/eca-resnet18-k3577_4xb64_in1k.py')
-    notes = notes_of(config, dict(dataset_meta=dict(classes=('cat', 'dog'))))
+    notes = metadata_of(config, dict(dataset_meta=dict(classes=('cat', 'dog'))))
     assert json.loads(notes['preprocessing']) == dict(
         mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], channels='RGB', divisor=1)
     assert json.loads(notes['classes']) == ['cat', 'dog']

@@ -14,11 +14,10 @@ from torch import nn
 from eca_mm.analysis import build_model
 from eca_mm.analysis.complexity import data_sample
 from eca_mm.backbones import AttentionMobileNetV2, AttentionResNet, ECAMobileNetV2, ECAResNet
-from eca_mm.backbones.inference_form import InferenceBlock, InferenceStage
+from eca_mm.backbones.folding import InferenceBlock, InferenceStage
 from eca_mm.deploy import fuse, switch_to_deploy
 from tests.conftest import needs_half_on_cpu
-
-from .helpers import randomize, relative_difference
+from tests.support.randomize import randomize, relative_difference
 
 FORMATS = [torch.contiguous_format, torch.channels_last]
 LEVELS = dict(out_indices=(0, 1, 2, 3), base_channels=16)

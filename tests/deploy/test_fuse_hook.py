@@ -10,10 +10,9 @@ from mmengine.runner import Runner
 from torch import nn
 
 from eca_mm.backbones import ECAResNet
-from eca_mm.backbones.inference_form import InferenceBlock
+from eca_mm.backbones.folding import InferenceBlock
 from eca_mm.deploy import FuseHook
-
-from .helpers import randomize
+from tests.support.randomize import randomize
 
 
 class Net(BaseModel):

@@ -7,8 +7,7 @@ import pytest
 
 import eca_mm
 from tests.conftest import REPOSITORY
-
-from .conftest import Environment
+from tests.downstream.conftest import Environment
 
 GET_CONFIG = ("import eca_mm, mmengine.hub as hub; print(eca_mm.__file__, hub.get_config("
               "'eca_mm::eca_resnet/eca-resnet50-k3557_4xb64_in1k.py').model.backbone.type)")

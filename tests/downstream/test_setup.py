@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from .conftest import Environment
+from tests.downstream.conftest import Environment
 
 
 @pytest.fixture

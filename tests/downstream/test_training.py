@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from tests.engine.samples import draw_classes
+from tests.support.samples import draw_classes
 
 SMALL_DATA = """
 pipeline = [

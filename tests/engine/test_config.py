@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from eca_mm.compat import UserError
 from eca_mm.engine.config import check_keys, use_work_dir
+from eca_mm.utils.errors import UserError
 
 
 def stock_names() -> set:

@@ -11,7 +11,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import DATASETS, MODELS, TRANSFORMS
 
 from eca_mm.compat import load_checkpoint_file
-from eca_mm.datasets.repeatable import Draw, NumberedBatches
+from eca_mm.datasets.repeatable import SeededBatchSampler, SeededIndex
 from eca_mm.engine import CheckedRunner
 
 LOADED = []
@@ -146,9 +146,9 @@ def test_own_batches_and_incomplete_ones(tmp_path):
     cfg = config(tmp_path, EPOCHS, {'type': 'DefaultSampler', 'shuffle': False})
     cfg.train_dataloader.batch_sampler = {'type': 'mmdet.AspectRatioBatchSampler'}
     loader = CheckedRunner.from_cfg(cfg).train_dataloader
-    assert isinstance(loader.batch_sampler, NumberedBatches)
+    assert isinstance(loader.batch_sampler, SeededBatchSampler)
     assert [list(map(int, batch)) for batch in loader.batch_sampler] == [
         [0, 2, 4], [1, 3, 5], [6, 8, 7], [9]]
     loader.batch_sampler.skip = 3
     (rest, ) = loader.batch_sampler
-    assert isinstance(rest[0], Draw) and rest == [9] and rest[0].key[-2:] == (3, 0)
+    assert isinstance(rest[0], SeededIndex) and rest == [9] and rest[0].key[-2:] == (3, 0)

@@ -9,8 +9,8 @@ from mmengine.registry import DATASETS, MODELS, DefaultScope
 
 from eca_mm.compat import load_checkpoint_file
 from eca_mm.engine.config import load_config
-from tests.engine import samples
-from tests.engine.processes import ROOT, free_port, run_script, run_tool
+from tests.support import samples
+from tests.support.processes import ROOT, free_port, run_script, run_tool
 
 IMAGES, JOINT_BATCH = 12, 4
 

@@ -8,8 +8,8 @@ import torch
 from mmengine.registry import MODELS, DefaultScope
 
 from eca_mm.engine.config import load_config
-from tests.engine import samples
-from tests.engine.processes import (
+from tests.support import samples
+from tests.support.processes import (
     free_port,
     run_script,
     run_tool,

@@ -4,8 +4,13 @@ import pytest
 
 from eca_mm.backbones import AttentionResNet
 from eca_mm.layers import DoubleAttention
-
-from .contract import LayerContract, assert_equals_the_equation, batch_norm, count, softmax
+from tests.support.contract import (
+    LayerContract,
+    assert_equals_the_equation,
+    batch_norm,
+    count,
+    softmax,
+)
 
 
 def a2_numpy(x, state):

@@ -6,8 +6,7 @@ from torch.nn import functional as F
 
 from eca_mm.backbones import AttentionResNet
 from eca_mm.layers import AAConv2d
-
-from .contract import LayerContract, count, randomize, softmax
+from tests.support.contract import LayerContract, count, randomize, softmax
 
 PAPER = [None, dict(type='AAConv2d', map_size=28, downsample=2),
          dict(type='AAConv2d', map_size=14), dict(type='AAConv2d', map_size=7)]

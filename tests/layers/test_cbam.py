@@ -6,8 +6,7 @@ import torch
 
 from eca_mm.backbones import AttentionResNet
 from eca_mm.layers import CBAM
-
-from .contract import (
+from tests.support.contract import (
     LayerContract,
     assert_equals_the_equation,
     batch_norm,

@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.registry import MODELS
 
-from .contract import ChannelAttentionContract
+from tests.support.contract import ChannelAttentionContract
 
 PAGE = Path(__file__).parents[2] / 'docs' / 'add_your_own_attention.md'
 BLOCKS = re.findall(r'```python\n(.*?)```', PAGE.read_text(encoding='utf-8'), re.DOTALL)

@@ -4,8 +4,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from eca_mm.layers import ECALayer, ECANSLayer, eca_kernel_size
-
-from .contract import ChannelAttentionContract, assert_equals_the_equation, count, sigmoid
+from tests.support.contract import (
+    ChannelAttentionContract,
+    assert_equals_the_equation,
+    count,
+    sigmoid,
+)
 
 
 def eca_ns_numpy(x, state):

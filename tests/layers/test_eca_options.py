@@ -4,8 +4,12 @@ import timm.layers
 import torch
 
 from eca_mm.layers import ECALayer
-
-from .contract import ChannelAttentionContract, assert_equals_the_equation, count, sigmoid
+from tests.support.contract import (
+    ChannelAttentionContract,
+    assert_equals_the_equation,
+    count,
+    sigmoid,
+)
 
 
 def convolve(y, weight, circular):

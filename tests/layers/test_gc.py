@@ -7,8 +7,7 @@ from mmcv.cnn.bricks import ContextBlock
 
 from eca_mm.backbones import AttentionResNet
 from eca_mm.layers import GCBlock
-
-from .contract import LayerContract, assert_equals_the_equation, count, softmax
+from tests.support.contract import LayerContract, assert_equals_the_equation, count, softmax
 
 
 def gc_numpy(x, state):

@@ -5,8 +5,7 @@ import timm.layers
 import torch
 
 from eca_mm.layers import GELayer, SEVar1Layer
-
-from .contract import (
+from tests.support.contract import (
     LayerContract,
     assert_equals_the_equation,
     batch_norm,

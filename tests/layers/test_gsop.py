@@ -4,8 +4,13 @@ import pytest
 
 from eca_mm.backbones import AttentionResNet
 from eca_mm.layers import GSoPLayer
-
-from .contract import LayerContract, assert_equals_the_equation, batch_norm, count, sigmoid
+from tests.support.contract import (
+    LayerContract,
+    assert_equals_the_equation,
+    batch_norm,
+    count,
+    sigmoid,
+)
 
 
 def gsop_numpy(x, state):

@@ -6,8 +6,7 @@ import torch
 from mmcv.cnn.bricks import NonLocal2d
 
 from eca_mm.layers import NonLocalBlock
-
-from .contract import LayerContract, assert_equals_the_equation, count, softmax
+from tests.support.contract import LayerContract, assert_equals_the_equation, count, softmax
 
 
 def non_local_numpy(x, state):

@@ -5,8 +5,7 @@ import torch
 
 from eca_mm.backbones import AttentionMobileNetV2, AttentionResNet
 from eca_mm.layers import SELayer
-
-from .contract import (
+from tests.support.contract import (
     ChannelAttentionContract,
     assert_equals_the_equation,
     count,

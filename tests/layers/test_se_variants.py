@@ -3,8 +3,12 @@ import numpy as np
 import pytest
 
 from eca_mm.layers import SEGCLayer, SEVar1Layer, SEVar2Layer, SEVar3Layer
-
-from .contract import ChannelAttentionContract, assert_equals_the_equation, count, sigmoid
+from tests.support.contract import (
+    ChannelAttentionContract,
+    assert_equals_the_equation,
+    count,
+    sigmoid,
+)
 
 
 def linear_gate(matrix_of):

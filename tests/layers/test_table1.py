@@ -12,8 +12,7 @@ from eca_mm.layers import (
     GSoPLayer,
     SELayer,
 )
-
-from .contract import count, randomize
+from tests.support.contract import count, randomize
 
 # No dimensionality reduction, cross-channel interaction, lightweight; the last is not printed for
 # SENet, the yardstick.

@@ -5,8 +5,7 @@ from mmdet.models.backbones import ResNet as MMDetResNet
 
 from eca_mm.backbones import AttentionMobileNetV2, AttentionResNet
 from eca_mm.layers import ChannelAttention
-
-from .contract import randomize
+from tests.support.contract import randomize
 
 # Name in checkpoints and config; a list has one config per stage, whose maps have different sizes.
 LAYERS = {

@@ -7,10 +7,10 @@ import time
 import pytest
 import torch
 
-from eca_mm.checkpoints.saving import latest_checkpoint
+from eca_mm.checkpoints.latest import latest_checkpoint
 from eca_mm.compat import load_checkpoint_file
-from tests.engine import samples
-from tests.engine.processes import finish, run_tool, start_tool
+from tests.support import samples
+from tests.support.processes import finish, run_tool, start_tool
 from tests.tools.test_train import fails
 
 pytestmark = pytest.mark.slow

@@ -10,9 +10,9 @@ import torch
 from mmdet.apis import DetInferencer, init_detector
 from mmpretrain.apis import ImageClassificationInferencer, get_model
 
-from eca_mm.compat import UserError
-from tests.engine import samples
-from tests.engine.processes import run_tool
+from eca_mm.utils.errors import UserError
+from tests.support import samples
+from tests.support.processes import run_tool
 from tests.tools.test_train import fails
 
 

@@ -7,10 +7,10 @@ import time
 import pytest
 import torch
 
-from eca_mm.checkpoints.saving import latest_checkpoint
+from eca_mm.checkpoints.latest import latest_checkpoint
 from eca_mm.compat import load_checkpoint_file
-from tests.engine import samples
-from tests.engine.processes import run_tool, start_tool
+from tests.support import samples
+from tests.support.processes import run_tool, start_tool
 
 # Twenty runs take their time where others compute too.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
@@ -32,7 +32,7 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, end=10),
     dict(type='CosineAnnealingLR', T_max=20, begin=0, end=20, convert_to_iter_based=True)]
 optim_wrapper = dict(optimizer=dict(type='AdamW', lr=0.001), clip_grad=dict(max_norm=5))
-custom_hooks = [dict(type='StopOnInvalidLoss'), dict(type='EMAHook')]
+custom_hooks = [dict(type='StopOnInvalidLossHook'), dict(type='EMAHook')]
 default_hooks['checkpoint'] = dict(interval=2, by_epoch=False, max_keep_ckpts=2)
 randomness = dict(seed=None)
 """

@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 
 from eca_mm.engine import CheckedRunner
 from eca_mm.engine.config import load_config
-from tests.engine import samples
+from tests.support import samples
 
 pytestmark = pytest.mark.slow
 

@@ -4,9 +4,9 @@ import json
 import pytest
 
 from eca_mm.compat import load_checkpoint_file
-from tests.datasets.odd_images import HEIGHT, WIDTH, turned, unusable, usable
-from tests.engine import samples
-from tests.engine.processes import run_script, run_tool
+from tests.support import samples
+from tests.support.odd_images import HEIGHT, WIDTH, turned, unusable, usable
+from tests.support.processes import run_script, run_tool
 from tests.tools.test_train import fails
 
 # What the annotations say of images that have not all the same size; a record of 60,000 x 60,000

@@ -8,10 +8,10 @@ import time
 import pytest
 import torch
 
-from eca_mm.checkpoints.saving import latest_checkpoint
+from eca_mm.checkpoints.latest import latest_checkpoint
 from eca_mm.compat import load_checkpoint_file
-from tests.engine import samples
-from tests.engine.processes import (
+from tests.support import samples
+from tests.support.processes import (
     ROOT,
     finish,
     free_port,

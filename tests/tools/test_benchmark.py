@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from tests.engine.processes import ROOT, run_tool
+from tests.support.processes import ROOT, run_tool
 
 TOOL = 'analysis_tools/benchmark.py'
 QUICK = ('--rounds', 1, '--min-time', 0, '--threads', 1)

@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 
 from eca_mm.analysis import build_model
-from tests.engine.processes import run_tool
+from tests.support.processes import run_tool
 
 TOOL = 'visualizations/channel_weights.py'
 MODEL = ('cls.py', 'work_dirs/cls/epoch_1.pth')

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from tests.engine.processes import ROOT, run_tool
+from tests.support.processes import ROOT, run_tool
 
 TOOL = 'analysis_tools/complexity.py'
 CONFIG = ROOT / 'configs/eca_resnet/eca-resnet50-k3557_4xb64_in1k.py'

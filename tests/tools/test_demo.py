@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from mmengine.registry import MODELS, DefaultScope
 
-from tests.configs.catalog import ROOT, load
-from tests.engine.processes import run_tool
+from tests.support.catalog import ROOT, load
+from tests.support.processes import run_tool
 
 
 def save_model(name, path, *changes):

@@ -2,7 +2,7 @@
 import cv2
 
 from eca_mm.datasets.shapes import make_shapes
-from tests.engine.processes import run_tool
+from tests.support.processes import run_tool
 
 
 def test_demo(tmp_path):

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from tests.engine.processes import ROOT, run_script
+from tests.support.processes import ROOT, run_script
 
 SRUN = """#!/usr/bin/env bash
 for option; do case $option in --*) echo "$option" >> "$SRUN_LOG"; shift;; *) break;; esac; done

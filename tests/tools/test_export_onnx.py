@@ -5,8 +5,8 @@ import torch
 from mmengine.config import Config
 
 from eca_mm.analysis import build_model
-from tests.deploy.helpers import randomize
-from tests.engine.processes import run_tool
+from tests.support.processes import run_tool
+from tests.support.randomize import randomize
 
 TOOL = 'deployment/export_onnx.py'
 CONFIG = """

@@ -4,7 +4,7 @@ import re
 
 import torch
 
-from tests.engine.processes import run_tool
+from tests.support.processes import run_tool
 
 
 def predictions(folder, config, *options):

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from tests.engine.processes import run_tool
+from tests.support.processes import run_tool
 
 TOOL = 'visualizations/gap_activations.py'
 MODEL = ('cls.py', 'work_dirs/cls/epoch_1.pth')

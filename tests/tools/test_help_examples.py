@@ -18,9 +18,9 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
 from eca_mm.analysis import build_model
-from tests.checkpoints.test_ecanet import RESNETS, resnet
-from tests.engine.processes import ROOT, run_tool
-from tests.visualization.logs import write_start
+from tests.checkpoints.converters.test_ecanet import RESNETS, resnet
+from tests.support.logs import write_start
+from tests.support.processes import ROOT, run_tool
 
 TOOLS = sorted(path.relative_to(ROOT / 'tools').as_posix()
                for path in (ROOT / 'tools').rglob('*.py'))

@@ -3,8 +3,8 @@ import json
 
 import pytest
 
-from tests.engine import samples
-from tests.engine.processes import run_tool
+from tests.support import samples
+from tests.support.processes import run_tool
 
 VALIDATE = """
 val_dataloader = test_dataloader

@@ -1,7 +1,7 @@
 """The command line of the drawn data set."""
 import json
 
-from tests.engine.processes import run_tool
+from tests.support.processes import run_tool
 
 TOOL = 'dataset_tools/make_shapes_coco.py'
 

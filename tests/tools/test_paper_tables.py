@@ -5,7 +5,7 @@ import pytest
 
 from eca_mm.analysis.paper_markdown import as_markdown
 from eca_mm.analysis.paper_tables import load_figures, recompute
-from tests.engine.processes import run_tool
+from tests.support.processes import run_tool
 
 TOOL = 'analysis_tools/paper_tables.py'
 

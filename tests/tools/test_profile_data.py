@@ -3,8 +3,8 @@ import json
 
 import pytest
 
-from eca_mm.analysis.data_profile import DataProfile, Loading, worker_choices
-from tests.engine.processes import run_tool
+from eca_mm.benchmark.data_profile import DataProfile, Loading, worker_choices
+from tests.support.processes import run_tool
 
 
 def test_whether_the_model_waits():

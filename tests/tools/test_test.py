@@ -2,7 +2,7 @@ import pickle
 
 import torch
 
-from tests.engine.processes import run_tool
+from tests.support.processes import run_tool
 from tests.tools.test_train import fails
 
 

@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmpretrain.registry import MODELS
 
 from eca_mm.compat import load_checkpoint_file
-from tests.engine.processes import run_tool
+from tests.support.processes import run_tool
 
 TOOL = 'model_converters/timm_to_eca_mm.py'
 

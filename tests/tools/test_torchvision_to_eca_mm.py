@@ -6,7 +6,7 @@ import torch
 import torchvision
 
 from eca_mm.compat import load_checkpoint_file
-from tests.engine.processes import run_tool
+from tests.support.processes import run_tool
 
 TOOL = 'model_converters/torchvision_to_eca_mm.py'
 

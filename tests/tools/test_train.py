@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from eca_mm.compat import load_checkpoint_file
-from tests.engine.processes import run_tool
+from tests.support.processes import run_tool
 
 
 def fails(result, *parts, code=1):

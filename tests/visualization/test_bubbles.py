@@ -3,10 +3,10 @@ import json
 
 import pytest
 
-from eca_mm.compat import UserError
+from eca_mm.utils.errors import UserError
 from eca_mm.visualization.bubbles import draw_bubbles, paper_bubbles, run_bubble
 from eca_mm.visualization.runs import read_run
-from tests.visualization.logs import CLASSIFIER, write_start
+from tests.support.logs import CLASSIFIER, write_start
 
 
 def test_models_of_the_paper_have_our_costs_and_its_accuracies():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from eca_mm.compat import UserError
+from eca_mm.utils.errors import UserError
 from eca_mm.visualization.channel_weights import (
     collect_channel_weights,
     draw_channel_weights,
@@ -14,7 +14,7 @@ from eca_mm.visualization.gates import gates_of
 from eca_mm.visualization.images import chosen_classes, find_class, labelled_images, read_image
 from eca_mm.visualization.models import load_model
 from eca_mm.visualization.style import save_picture
-from tests.engine import samples
+from tests.support import samples
 
 
 @pytest.fixture(scope='module')

@@ -1,10 +1,10 @@
 """COCO results of runs, as they were logged and as they are drawn."""
 import pytest
 
-from eca_mm.compat import UserError
+from eca_mm.utils.errors import UserError
 from eca_mm.visualization.compare_runs import coco_results, differing_ends, draw_comparison
 from eca_mm.visualization.runs import read_run
-from tests.visualization.logs import CLASSIFIER, write_start
+from tests.support.logs import CLASSIFIER, write_start
 
 
 def coco(kind, *values):

@@ -6,10 +6,10 @@ import torch
 from mmengine.config import Config
 
 from eca_mm.analysis import build_model
-from eca_mm.compat import UserError
+from eca_mm.utils.errors import UserError
 from eca_mm.visualization.gap_activations import BlockAverages, collect_averages, draw_averages
 from eca_mm.visualization.periodicity import measure_periodicity
-from tests.engine import samples
+from tests.support import samples
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from eca_mm.backbones import AttentionMobileNetV2, AttentionResNet, ECAMobileNetV2, ECAResNet
-from eca_mm.compat import UserError
 from eca_mm.layers import SELayer
-from eca_mm.layers.channel_attention import is_known_by_excite
+from eca_mm.layers.channel_attention import supports_fused_tail
+from eca_mm.utils.errors import UserError
 from eca_mm.visualization.gates import channel_attentions, choose, record_gates
 
 SE = dict(type='SELayer', reduction=4)
@@ -97,7 +97,7 @@ def test_listening_changes_nothing_and_ends():
     with torch.no_grad():
         before = model(x)[0]
         with record_gates(model):
-            assert all(map(is_known_by_excite, channel_attentions(model).values()))
+            assert all(map(supports_fused_tail, channel_attentions(model).values()))
             assert torch.equal(model(x)[0], before)
     assert not any('excite' in vars(layer) for layer in channel_attentions(model).values())
 

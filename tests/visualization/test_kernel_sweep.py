@@ -3,10 +3,10 @@ from copy import deepcopy
 
 import pytest
 
-from eca_mm.compat import UserError
+from eca_mm.utils.errors import UserError
 from eca_mm.visualization.kernel_sweep import SweptRun, draw_kernel_sweep, swept
 from eca_mm.visualization.runs import read_run
-from tests.visualization.logs import CLASSIFIER, write_start
+from tests.support.logs import CLASSIFIER, write_start
 
 
 @pytest.mark.parametrize('backbone, network, kernel', [

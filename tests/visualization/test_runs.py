@@ -1,9 +1,9 @@
 """Runs are read as they happened: resumed, started anew, killed."""
 import pytest
 
-from eca_mm.compat import UserError
+from eca_mm.utils.errors import UserError
 from eca_mm.visualization.runs import read_run
-from tests.visualization.logs import CLASSIFIER, write_start
+from tests.support.logs import CLASSIFIER, write_start
 
 
 def train(*steps, loss=1.):

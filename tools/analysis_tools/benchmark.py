@@ -5,13 +5,12 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from eca_mm.analysis import write_figures
-from eca_mm.analysis.figures import check_figures
-from eca_mm.analysis.speed_modes import MODES, run_mode
-from eca_mm.analysis.speed_steps import DTYPES, MEMORY_FORMATS, Settings
-from eca_mm.compat.help import HelpFormatter
-from eca_mm.engine import cli
-from eca_mm.engine.outputs import check_output
+from eca_mm.benchmark.modes import MODES, run_mode
+from eca_mm.benchmark.steps import DTYPES, MEMORY_FORMATS, Settings
+from eca_mm.utils import cli
+from eca_mm.utils.help import HelpFormatter
+from eca_mm.utils.outputs import check_output
+from eca_mm.utils.results import check_results, write_results
 
 
 def positive(text: str) -> int:
@@ -61,7 +60,7 @@ def main() -> None:
     args = parse()
     torch.set_num_threads(args.threads or torch.get_num_threads())
     if args.json:
-        check_figures(args.json)
+        check_results(args.json)
     if args.chart:
         check_output(args.chart, args.overwrite)
     usual = MODES[args.mode]
@@ -76,7 +75,7 @@ def main() -> None:
                       min_time=usual.min_time if args.min_time is None else args.min_time)
     print(report.markdown())
     if args.json:
-        write_figures(report.figures, args.json)
+        write_results(report.figures, args.json)
     if args.chart:
         report.draw(args.chart)
 

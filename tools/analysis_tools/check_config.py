@@ -5,10 +5,10 @@ import sys
 from dataclasses import asdict
 
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
-from eca_mm.analysis import write_figures
-from eca_mm.analysis.config_checks import check_config
-from eca_mm.engine import cli
+from eca_mm.config_check import check_config
 from eca_mm.engine.config import load_config
+from eca_mm.utils import cli
+from eca_mm.utils.results import write_results
 
 
 def gpus(text: str) -> int:
@@ -45,7 +45,7 @@ def main() -> None:
     levels = [finding.level for finding in findings]
     print(f'{args.config}: {levels.count("error")} errors, {levels.count("warning")} warnings')
     if args.json:
-        write_figures([asdict(finding) for finding in findings], args.json)
+        write_results([asdict(finding) for finding in findings], args.json)
     if 'error' in levels:
         sys.exit(1)
 

@@ -5,9 +5,10 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
-from eca_mm.analysis import build_model, measure_complexity, write_figures
-from eca_mm.engine import cli
+from eca_mm.analysis import build_model, measure_complexity
 from eca_mm.engine.config import load_config
+from eca_mm.utils import cli
+from eca_mm.utils.results import write_results
 
 
 def main() -> None:
@@ -40,7 +41,7 @@ def main() -> None:
         table.add_row(name, f'{value:,}', rounded)
     Console().print(table)
     if args.json:
-        write_figures({'config': args.config, **asdict(cost)}, args.json)
+        write_results({'config': args.config, **asdict(cost)}, args.json)
 
 
 if __name__ == '__main__':

@@ -3,8 +3,8 @@ import argparse
 from pathlib import Path
 
 from eca_mm.analysis.model_zoo import model_zoo
-from eca_mm.checkpoints.saving import write_atomically
-from eca_mm.engine import cli
+from eca_mm.utils import cli
+from eca_mm.utils.atomic_files import write_atomically
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -5,12 +5,12 @@ import os
 from rich.console import Console
 from rich.progress import track
 
-from eca_mm.analysis import write_figures
 from eca_mm.analysis.paper_markdown import HEADER, as_markdown
 from eca_mm.analysis.paper_tables import TABLES, load_figures, recompute
-from eca_mm.checkpoints.saving import write_atomically
-from eca_mm.compat import UserError
-from eca_mm.engine import cli
+from eca_mm.utils import cli
+from eca_mm.utils.atomic_files import write_atomically
+from eca_mm.utils.errors import UserError
+from eca_mm.utils.results import write_results
 
 
 def check_page(path: str) -> None:
@@ -49,7 +49,7 @@ def main() -> None:
     if out:
         write_atomically(page.encode(), out)
     if args.json:
-        write_figures(tables, args.json)
+        write_results(tables, args.json)
     print(page)
 
 

@@ -4,7 +4,7 @@ import argparse
 
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
 from eca_mm.datasets.shapes import make_shapes
-from eca_mm.engine.cli import HelpFormatter, run
+from eca_mm.utils.cli import HelpFormatter, run
 
 
 def main() -> None:

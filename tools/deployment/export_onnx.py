@@ -6,15 +6,15 @@ import tempfile
 from pathlib import Path
 
 from eca_mm.analysis import build_model
-from eca_mm.checkpoints.command import check_target
-from eca_mm.checkpoints.saving import write_atomically
-from eca_mm.compat import UserError
+from eca_mm.checkpoints.converters.command import check_target
 from eca_mm.deploy import fuse
 from eca_mm.deploy.export import SUFFIXES, TensorModel, check_format, export, output_names
-from eca_mm.deploy.notes import load_weights, notes_of
+from eca_mm.deploy.metadata import load_weights, metadata_of
 from eca_mm.deploy.verify import TOLERANCE, compare, shapes_to_try
-from eca_mm.engine import cli
 from eca_mm.engine.config import load_config, scope
+from eca_mm.utils import cli
+from eca_mm.utils.atomic_files import write_atomically
+from eca_mm.utils.errors import UserError
 
 
 def main() -> None:
@@ -50,7 +50,7 @@ def main() -> None:
     config = load_config(args.config, args.cfg_options)
     shape = tuple(args.shape or ((256, 320) if scope(config) == 'mmdet' else (224, 224)))
     built = build_model(config)
-    notes = notes_of(config, load_weights(built, args.checkpoint))
+    notes = metadata_of(config, load_weights(built, args.checkpoint))
     model = TensorModel(built, args.backbone_only)
     exported = TensorModel(fuse(built), args.backbone_only) if args.fuse else model
     with tempfile.TemporaryDirectory() as folder:

@@ -5,7 +5,7 @@ import argparse
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
 from eca_mm.checkpoints.publishing import publish, published_weights
 from eca_mm.compat import load_checkpoint_file
-from eca_mm.engine.cli import HelpFormatter, run
+from eca_mm.utils.cli import HelpFormatter, run
 
 
 def main() -> None:

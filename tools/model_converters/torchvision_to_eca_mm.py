@@ -1,9 +1,9 @@
 #!/usr/bin/env python
 """Convert plain ResNet or MobileNetV2 weights of torchvision's naming."""
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
-from eca_mm.checkpoints.command import new_parser, run_converter
-from eca_mm.checkpoints.torchvision import from_torchvision
-from eca_mm.engine.cli import run
+from eca_mm.checkpoints.converters.command import new_parser, run_converter
+from eca_mm.checkpoints.converters.torchvision import from_torchvision
+from eca_mm.utils.cli import run
 
 
 def main() -> None:

@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.table import Table
 
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
-from eca_mm.analysis import write_figures
-from eca_mm.engine.cli import run
+from eca_mm.utils.cli import run
+from eca_mm.utils.results import write_results
 from eca_mm.visualization.bubbles import draw_bubbles, paper_bubbles, run_bubble
 from eca_mm.visualization.command import check_outputs, labels_of, new_parser
 from eca_mm.visualization.runs import read_run
@@ -50,7 +50,7 @@ def main() -> None:
     for note in (note for part in runs for note in part.notes):
         print(note)
     if args.json:
-        write_figures({'models': [asdict(bubble) for bubble in bubbles]}, args.json)
+        write_results({'models': [asdict(bubble) for bubble in bubbles]}, args.json)
     print(f'Picture: {args.out}')
 
 

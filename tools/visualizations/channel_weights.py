@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
-from eca_mm.analysis import write_figures
-from eca_mm.engine.cli import run
+from eca_mm.utils.cli import run
+from eca_mm.utils.results import write_results
 from eca_mm.visualization.channel_weights import (
     collect_channel_weights,
     draw_channel_weights,
@@ -70,7 +70,7 @@ def main() -> None:
                               f'{cell.ratio:.2f}' for cell in row))
     Console().print(table)
     if args.json:
-        write_figures({label: {name: asdict(cell) for name, cell in blocks.items()}
+        write_results({label: {name: asdict(cell) for name, cell in blocks.items()}
                        for label, blocks in figures.items()}, args.json)
     print(f'Picture: {args.out}\nFigures: {archive}')
 

@@ -4,8 +4,8 @@ from rich.console import Console
 from rich.table import Table
 
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
-from eca_mm.analysis import write_figures
-from eca_mm.engine.cli import run
+from eca_mm.utils.cli import run
+from eca_mm.utils.results import write_results
 from eca_mm.visualization.command import check_outputs, labels_of, new_parser
 from eca_mm.visualization.compare_runs import (
     KINDS,
@@ -48,7 +48,7 @@ def main() -> None:
     for note in notes + differing_ends(runs):
         print(note)
     if args.json:
-        write_figures(results, args.json)
+        write_results(results, args.json)
     print(f'Picture: {args.out}')
 
 

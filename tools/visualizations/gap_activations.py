@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.table import Table
 
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
-from eca_mm.analysis import write_figures
-from eca_mm.engine.cli import run
+from eca_mm.utils.cli import run
+from eca_mm.utils.results import write_results
 from eca_mm.visualization.command import add_models, check_outputs, named_models, new_parser
 from eca_mm.visualization.gap_activations import collect_averages, draw_averages
 from eca_mm.visualization.style import save_picture
@@ -55,7 +55,7 @@ def main() -> None:
     for group in groups:
         print(f'{group.model} {group.block}: correlation between images {group.agreement:.2f}')
     if args.json:
-        write_figures({'rows': figures}, args.json)
+        write_results({'rows': figures}, args.json)
     print(f'Picture: {args.out}')
 
 

@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.table import Table
 
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
-from eca_mm.analysis import write_figures
-from eca_mm.engine.cli import run
+from eca_mm.utils.cli import run
+from eca_mm.utils.results import write_results
 from eca_mm.visualization.command import check_outputs, new_parser
 from eca_mm.visualization.kernel_sweep import draw_kernel_sweep, swept
 from eca_mm.visualization.runs import read_run
@@ -41,7 +41,7 @@ def main() -> None:
     for note in (note for part in read for note in part.notes):
         print(note)
     if args.json:
-        write_figures({path: asdict(part)
+        write_results({path: asdict(part)
                        for path, part in zip(args.work_dirs, runs, strict=True)}, args.json)
     print(f'Picture: {args.out}')
 

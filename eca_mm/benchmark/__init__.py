@@ -1,0 +1,1 @@
+"""How fast networks are: timing, memory, counts, and reports of them."""

@@ -1,0 +1,52 @@
+"""The modes of tools/analysis_tools/benchmark.py."""
+from typing import NamedTuple
+
+from .comparison import DEFAULT_ENTRIES, compare
+from .networks import parse_entry
+from .paper_speed import compare_with_paper
+from .report import Report, comparison_report
+from .roofline import measure_roofline
+from .scaling import measure_scaling
+from .steps import Settings
+
+
+class Defaults(NamedTuple):
+    """What a mode runs with when nothing else is asked for.
+
+    Attributes:
+        batch (int): Number of images.
+        shape (tuple[int, int]): Their height and width in pixels (scaling: of the map).
+        min_time (float): See :func:`~eca_mm.benchmark.timing.time_in_turns`.
+    """
+
+    batch: int
+    shape: tuple[int, int]
+    min_time: float
+
+
+MODES = {'infer': Defaults(16, (224, 224), 3.), 'train': Defaults(8, (224, 224), 3.),
+         'detector': Defaults(1, (800, 1344), 3.), 'paper': Defaults(8, (224, 224), 3.),
+         'scaling': Defaults(16, (56, 56), .3), 'roofline': Defaults(16, (224, 224), 1.)}
+
+
+def run_mode(mode: str, models: list[str] | None, settings: Settings, **timing) -> Report:
+    """Run one mode.
+
+    Args:
+        mode (str): A key of ``MODES``.
+        models (list[str] | None): What to measure; None for the usual.
+        settings (Settings): How to run it.
+        **timing: Arguments of :func:`~eca_mm.benchmark.timing.time_in_turns`.
+
+    Returns:
+        Report: What was found.
+
+    Raises:
+        UserError: If ``models`` names something that the mode does not have.
+    """
+    special = {'paper': compare_with_paper, 'scaling': measure_scaling,
+               'roofline': measure_roofline}
+    if mode in special:
+        return special[mode](models, settings, **timing)
+    entries = [parse_entry(name, settings.training) for name in models or DEFAULT_ENTRIES[mode]]
+    return comparison_report(compare(entries, settings, **timing))

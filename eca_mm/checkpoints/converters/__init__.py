@@ -1,0 +1,1 @@
+"""From the files of ECA-Net's authors, timm, torchvision and MMDetection 1.x to ours."""

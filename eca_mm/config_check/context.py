@@ -1,0 +1,183 @@
+"""The config under examination, and what its checks find."""
+import contextlib
+import copy
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset
+from mmengine.registry import DATASETS
+
+from eca_mm.datasets.coco import CheckedCOCO
+from eca_mm.engine.config import scope
+from eca_mm.utils.errors import UserError
+from eca_mm.utils.explain import explain
+
+from .lookup import find
+
+SPLITS = ('train', 'val', 'test')
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One objection to a config.
+
+    Attributes:
+        level (str): ``'error'``: the run would fail or its result would be wrong; ``'warning'``:
+            it may be meant so.
+        check (str): What was checked: ``'keys'``, ``'classes'``, ``'data'``, ``'weights'``,
+            ``'lr'``, ``'frozen'``, ``'bn'`` or ``'evaluator'``.
+        where (str): Dotted key of the config.
+        message (str): What is wrong there.
+        expected (str): What would be right.
+    """
+
+    level: str
+    check: str
+    where: str
+    message: str
+    expected: str
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set of the config, built without reading its annotations.
+
+    Attributes:
+        split (str): ``'train'``, ``'val'`` or ``'test'``.
+        where (str): Dotted key of its settings.
+        cfg (dict): Its settings.
+        built (BaseDataset | None): None if it cannot be built or is of another kind.
+        error (str): Why it cannot be built.
+    """
+
+    split: str
+    where: str
+    cfg: dict
+    built: BaseDataset | None
+    error: str = ''
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """Names of the classes that it is given or has by itself."""
+        names = None if self.built is None else self.built.metainfo.get('classes')
+        return None if names is None or isinstance(names, str) else tuple(names)
+
+
+class ConfigContext:
+    """A config with what several checks want to know of it, read once.
+
+    Args:
+        config (Config): A resolved config.
+        gpus (int, optional): Number of processes of the run.
+    """
+
+    def __init__(self, config: Config, gpus: int | None = None) -> None:
+        self.config = config
+        self.scope = scope(config)
+        named = re.search(r'_(\d+)xb\d+', str(config.filename or '').rpartition('/')[2])
+        self.gpus = gpus or (int(named[1]) if named else 1)
+        self._coco = {}
+
+    @cached_property
+    def datasets(self) -> list[DataSet]:
+        """All data sets, out of their wrappers (RepeatDataset and the like)."""
+        found = []
+        for split in SPLITS:
+            loader = self.config.get(f'{split}_dataloader')
+            if split == 'test' and loader == self.config.get('val_dataloader'):
+                continue
+            if loader and isinstance(loader.get('dataset'), dict):
+                found += self._unwrap(split, f'{split}_dataloader.dataset', loader['dataset'])
+        return found
+
+    def of(self, split: str) -> list[DataSet]:
+        """The data sets of one split; those of a test that is the validation are that one's."""
+        same = split == 'test' and (self.config.get('test_dataloader')
+                                    == self.config.get('val_dataloader'))
+        return [data for data in self.datasets if data.split == ('val' if same else split)]
+
+    @property
+    def batch_size(self) -> int | None:
+        """Training images per process."""
+        return (self.config.get('train_dataloader') or {}).get('batch_size')
+
+    @property
+    def starts_from_weights(self) -> bool:
+        """Whether the whole model starts from trained weights."""
+        config = self.config
+        return bool(config.get('load_from') or config.get('resume')
+                    or has_pretrained(config.model))
+
+    def coco(self, path: str) -> CheckedCOCO:
+        """Read a COCO annotation file once.
+
+        Args:
+            path (str): The file.
+
+        Returns:
+            CheckedCOCO: Its index.
+
+        Raises:
+            UserError: If it is no usable annotation file.
+        """
+        if path not in self._coco:
+            try:
+                # pycocotools reports its progress on standard output.
+                with contextlib.redirect_stdout(io.StringIO()):
+                    self._coco[path] = CheckedCOCO(path)
+            except UserError as error:
+                self._coco[path] = error
+        if isinstance(self._coco[path], UserError):
+            raise self._coco[path]
+        return self._coco[path]
+
+    def _unwrap(self, split: str, where: str, cfg: dict) -> Iterator[DataSet]:
+        if isinstance(cfg.get('dataset'), dict):
+            yield from self._unwrap(split, f'{where}.dataset', cfg['dataset'])
+        elif isinstance(cfg.get('datasets'), (list, tuple)):
+            for index, part in enumerate(cfg['datasets']):
+                yield from self._unwrap(split, f'{where}.datasets.{index}', part)
+        else:
+            yield self._build(split, where, cfg)
+
+    def _build(self, split: str, where: str, cfg: dict) -> DataSet:
+        kind = find(cfg.get('type'), DATASETS, cfg.get('_scope_') or self.scope)
+        if not (isinstance(kind, type) and issubclass(kind, BaseDataset)):
+            return DataSet(split, where, cfg, None)
+        options = {**copy.deepcopy(dict(cfg)), 'pipeline': [], 'lazy_init': True}
+        try:
+            return DataSet(split, where, cfg, DATASETS.build(options))
+        except Exception as error:
+            # What does not fit its constructor is for the check of the keys to tell.
+            return DataSet(split, where, cfg, None, explain(error) or str(error))
+
+
+def walk(node, where: str) -> Iterator[tuple[str, dict]]:
+    """Go through a part of a config.
+
+    Args:
+        node: A value of the config.
+        where (str): Its dotted key.
+
+    Yields:
+        tuple[str, dict]: Every dict in it, with its dotted key.
+    """
+    if isinstance(node, dict):
+        yield where, node
+        for key, value in node.items():
+            yield from walk(value, f'{where}.{key}')
+    elif isinstance(node, (list, tuple)):
+        for index, value in enumerate(node):
+            yield from walk(value, f'{where}.{index}')
+
+
+def has_pretrained(cfg: dict) -> bool:
+    """Whether a module's own settings name trained weights."""
+    configs = cfg.get('init_cfg') or ()
+    return bool(cfg.get('pretrained')) or any(
+        init.get('type') == 'Pretrained'
+        for init in ([configs] if isinstance(configs, dict) else configs))

@@ -1,0 +1,112 @@
+"""Evaluators that do not fit the data or the model."""
+import os
+from collections.abc import Iterator
+
+from mmdet.datasets import CocoDataset
+from mmdet.evaluation import CocoMetric
+from mmengine.registry import METRICS
+from mmpretrain.evaluation import Accuracy
+
+from eca_mm.utils.signatures import arguments
+
+from .context import ConfigContext, DataSet, Finding
+from .lookup import find
+
+
+def check(context: ConfigContext) -> Iterator[Finding]:
+    """Compare the evaluators with the data sets and the heads, and masks with both.
+
+    Args:
+        context (ConfigContext): The config.
+
+    Yields:
+        Finding: What could not be evaluated, or would be evaluated against other annotations.
+    """
+    for split in ('val', 'test'):
+        where = f'{split}_evaluator'
+        evaluator = context.config.get(where)
+        if evaluator is None or (split == 'test'
+                                 and evaluator == context.config.get('val_evaluator')
+                                 and context.of('test') == context.of('val')):
+            continue
+        if isinstance(evaluator, dict):
+            evaluator = evaluator.get('metrics', evaluator)
+        is_list = isinstance(evaluator, (list, tuple))
+        for index, metric in enumerate(evaluator if is_list else [evaluator]):
+            place = f'{where}.{index}' if is_list else where
+            kind = find(metric.get('type'), METRICS, metric.get('_scope_') or context.scope)
+            for data in context.of(split):
+                yield from _compare(place, metric, kind, data, context)
+    yield from _check_masks(context)
+
+
+def _compare(where: str, metric: dict, kind, data: DataSet,
+             context: ConfigContext) -> Iterator[Finding]:
+    if not isinstance(kind, type):
+        return
+    detection = isinstance(data.built, CocoDataset)
+    if issubclass(kind, CocoMetric):
+        if data.built is not None and not detection:
+            yield _error(f'{where}.type', f'{kind.__name__} evaluates boxes, but the data set is '
+                         f'a {type(data.built).__name__}', 'a metric of classification')
+            return
+        yield from _check_coco(where, metric, data, context)
+    elif issubclass(kind, Accuracy) or kind.__module__.startswith('mmpretrain.'):
+        if detection:
+            yield _error(f'{where}.type', f'{kind.__name__} evaluates classes of images, but '
+                         f'{data.where} is a {type(data.built).__name__}', 'CocoMetric')
+        elif 'topk' in arguments(kind)[0]:
+            yield from _check_topk(where, metric, kind, context)
+
+
+def _check_coco(where: str, metric: dict, data: DataSet,
+                context: ConfigContext) -> Iterator[Finding]:
+    path = metric.get('ann_file')
+    if path and '://' not in path:
+        if not os.path.isfile(path):
+            yield Finding('error', 'data', f'{where}.ann_file', f'the annotation file {path} does '
+                          'not exist', getattr(data.built, 'ann_file', '') or 'an annotation file')
+        elif data.built is not None and os.path.isfile(data.built.ann_file) and (
+                not os.path.samefile(path, data.built.ann_file)):
+            yield _error(f'{where}.ann_file', f'{path} is not the annotation file of {data.where}, '
+                         'so that images are evaluated as if nothing had been found in them',
+                         data.built.ann_file)
+    metrics = metric.get('metric', 'bbox')
+    metrics = [metrics] if isinstance(metrics, str) else metrics
+    if 'segm' in metrics and not _has_masks(context):
+        yield _error(f'{where}.metric', 'masks are evaluated (segm), but the model has no '
+                     'mask_head', "metric='bbox'")
+    elif 'segm' not in metrics and 'bbox' in metrics and _has_masks(context):
+        yield Finding('warning', 'evaluator', f'{where}.metric', 'the model has a mask_head, but '
+                      'masks are not evaluated', "metric=['bbox', 'segm']")
+
+
+def _check_topk(where: str, metric: dict, kind, context: ConfigContext) -> Iterator[Finding]:
+    head = context.config.model.get('head') or {}
+    classes = head.get('num_classes') if isinstance(head, dict) else None
+    topk = metric.get('topk', arguments(kind)[0]['topk'].default)
+    topk = [topk] if isinstance(topk, int) else topk or ()
+    if classes and topk and max(topk) > classes:
+        yield _error(f'{where}.topk', f'the {max(topk)} best of {classes} classes are asked for',
+                     f'topk=({", ".join(str(k) for k in topk if k <= classes)}, )')
+
+
+def _check_masks(context: ConfigContext) -> Iterator[Finding]:
+    """A mask head trains on the masks that the pipeline loads."""
+    if not _has_masks(context):
+        return
+    for data in context.of('train'):
+        for index, step in enumerate(data.cfg.get('pipeline') or ()):
+            name = str(step.get('type')).rpartition('.')[2]
+            if name == 'LoadAnnotations' and not step.get('with_mask'):
+                yield _error(f'{data.where}.pipeline.{index}', 'the model has a mask_head, but the '
+                             'pipeline loads no masks', 'with_mask=True')
+
+
+def _has_masks(context: ConfigContext) -> bool:
+    model = context.config.model
+    return bool((model.get('roi_head') or {}).get('mask_head') or model.get('mask_head'))
+
+
+def _error(where: str, message: str, expected: str) -> Finding:
+    return Finding('error', 'evaluator', where, message, expected)

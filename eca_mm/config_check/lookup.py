@@ -1,0 +1,54 @@
+"""From the types that a config names to their classes."""
+import contextlib
+
+import mmcv.ops
+from mmengine import registry as registries
+from mmengine.registry import Registry
+from mmpretrain.registry import BATCH_AUGMENTS
+
+# Every kind of thing that a config builds; a name that two kinds share is that of the first.
+CONFIG_REGISTRIES = (registries.MODELS, registries.TASK_UTILS, registries.TRANSFORMS, registries.DATASETS,
+         registries.DATA_SAMPLERS, registries.HOOKS, registries.METRICS, registries.EVALUATOR,
+         registries.VISUALIZERS, registries.VISBACKENDS, registries.OPTIMIZERS,
+         registries.OPTIM_WRAPPERS, registries.PARAM_SCHEDULERS, registries.WEIGHT_INITIALIZERS,
+         registries.LOOPS, registries.LOG_PROCESSORS, BATCH_AUGMENTS)
+
+
+def find(kind, registry: Registry | None, scope: str):
+    """Find what a config's ``type`` stands for.
+
+    Args:
+        kind (str | type): The type.
+        registry (Registry, optional): Root registry to look in; None for all of them.
+        scope (str): Library whose registries come first.
+
+    Returns:
+        Callable | None: The class or function; None if there is none of that name.
+    """
+    if kind is None or callable(kind):
+        return kind
+    for root in (registry, ) if registry is not None else CONFIG_REGISTRIES:
+        with _of_scope(root, scope) as child:
+            found = child.get(kind)
+        if found is not None:
+            return found
+    # RoI layers and NMS are named, but not registered.
+    return None if registry is not None else getattr(mmcv.ops, kind, None)
+
+
+def names(registry: Registry | None, scope: str) -> set[str]:
+    """All names that :func:`find` knows, of a registry or of all of them."""
+    found = set()
+    for root in (registry, ) if registry is not None else CONFIG_REGISTRIES:
+        with _of_scope(root, scope) as child:
+            while child is not None:
+                found.update(child.module_dict)
+                child = child.parent
+    return found
+
+
+def _of_scope(root: Registry, scope: str):
+    # mmpretrain's alone: mmengine has no registry of that kind.
+    if root is BATCH_AUGMENTS:
+        return contextlib.nullcontext(root)
+    return root.switch_scope_and_registry(scope)

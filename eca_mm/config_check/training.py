@@ -1,0 +1,120 @@
+"""Learning rate, frozen stages and batch normalisation against the batch and the weights."""
+import copy
+from collections.abc import Iterator
+
+from mmengine.registry import MODELS
+
+from eca_mm.utils.signatures import arguments
+
+from .context import ConfigContext, Finding, has_pretrained, walk
+from .lookup import find
+
+# From so few images a GPU, BN's statistics cost accuracy ("Group Normalization", ECCV 2018).
+SMALL_BATCH = 4
+# Without trained weights there are no better statistics to keep, and BN still learns with four.
+TINY_BATCH = 3
+
+
+def check(context: ConfigContext) -> Iterator[Finding]:
+    """Look at what training would do with this batch and these weights.
+
+    Args:
+        context (ConfigContext): The config.
+
+    Yields:
+        Finding: A learning rate for another batch, random weights that would stay, and
+        statistics of too few images.
+    """
+    config = context.config
+    if not config.get('train_dataloader') or not config.get('optim_wrapper'):
+        return
+    yield from _check_rate(context)
+    backbone = config.model.get('backbone')
+    if isinstance(backbone, dict):
+        trained = context.starts_from_weights or has_pretrained(backbone)
+        yield from _check_frozen(context, backbone, trained)
+    yield from _check_normalisation(context)
+
+
+def _check_rate(context: ConfigContext) -> Iterator[Finding]:
+    config, batch = context.config, context.batch_size
+    scale = config.get('auto_scale_lr') or {}
+    base = scale.get('base_batch_size')
+    if not base or not batch:
+        return
+    steps = config.optim_wrapper.get('accumulative_counts', 1)
+    total = context.gpus * batch * steps
+    product = f'{context.gpus} GPUs x {batch} images' + (
+        f' x {steps} accumulated batches' if steps > 1 else '') + f' = {total}'
+    rate = (config.optim_wrapper.get('optimizer') or {}).get('lr')
+    where = 'optim_wrapper.optimizer.lr'
+    if scale.get('enable'):
+        if steps > 1:
+            yield Finding(
+                'error', 'lr', 'auto_scale_lr.enable', 'mmengine scales the learning rate by GPUs '
+                f'x batch and leaves out accumulated batches: {product}',
+                f'enable=False and lr={_scaled(rate, total / base)}')
+    elif total != base:
+        yield Finding(
+            'error', 'lr', where, f'the learning rate {rate} is meant for batches of {base}, but '
+            f'the run has {product}', f'{_scaled(rate, total / base)} (or --auto-scale-lr)'
+            if steps == 1 else _scaled(rate, total / base))
+
+
+def _scaled(rate: float | None, ratio: float) -> str:
+    return f'{rate * ratio:.6g}' if isinstance(rate, (int, float)) else f'{ratio:.6g} times it'
+
+
+def _check_frozen(context: ConfigContext, backbone: dict, trained: bool) -> Iterator[Finding]:
+    if trained:
+        return
+    frozen = _value(context, backbone, 'frozen_stages')
+    if isinstance(frozen, int) and frozen >= 0 and _freezes(backbone):
+        yield Finding(
+            'error', 'frozen', 'model.backbone.frozen_stages', f'frozen_stages is {frozen}, but '
+            'neither init_cfg nor load_from names trained weights: random ones would stay as they '
+            'are', 'frozen_stages=-1, or trained weights')
+    if _value(context, backbone, 'norm_eval') is True:
+        yield Finding(
+            'warning', 'frozen', 'model.backbone.norm_eval', 'norm_eval is True without trained '
+            'weights: BN keeps mean 0 and variance 1, and so does not normalise',
+            'norm_eval=False, or trained weights')
+
+
+def _freezes(backbone: dict) -> bool:
+    """Whether anything is frozen: with 0, a ResNet's stem is, and nothing of a DenseNet."""
+    try:
+        built = MODELS.build(copy.deepcopy(dict(backbone)))
+        built.train()
+    except Exception:
+        # Settings that cannot be built are for the other checks to tell of.
+        return True
+    return any(not parameter.requires_grad for parameter in built.parameters())
+
+
+def _check_normalisation(context: ConfigContext) -> Iterator[Finding]:
+    batch = context.batch_size
+    for where, node in walk(context.config.model, 'model'):
+        kind = find(node.get('type'), MODELS, node.get('_scope_') or context.scope)
+        if kind is None or (where == 'model' or _value(context, node, 'norm_eval') is True):
+            continue
+        norm = _value(context, node, 'norm_cfg')
+        if not isinstance(norm, dict) or norm.get('type') not in ('BN', 'BN2d', 'BatchNorm2d'):
+            continue
+        trained = context.starts_from_weights or has_pretrained(node)
+        if batch and batch <= (SMALL_BATCH if trained else TINY_BATCH):
+            has_switch = 'norm_eval' in arguments(kind)[0]
+            yield Finding(
+                'warning', 'bn', f'{where}.norm_eval' if has_switch else f'{where}.norm_cfg',
+                f'BN normalises by the statistics of {batch} images per GPU',
+                ('norm_eval=True, ' if has_switch and trained else '')
+                + "norm_cfg=dict(type='SyncBN') on several GPUs, or dict(type='GN', num_groups=32)")
+
+
+def _value(context: ConfigContext, node: dict, key: str):
+    """An argument of a module: the config's, else its constructor's default."""
+    if key in node:
+        return node[key]
+    kind = find(node.get('type'), MODELS, node.get('_scope_') or context.scope)
+    parameter = arguments(kind)[0].get(key) if kind else None
+    return None if parameter is None else parameter.default

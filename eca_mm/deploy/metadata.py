@@ -1,0 +1,60 @@
+"""A trained model from its two files, and what who runs it elsewhere has to know of it."""
+import json
+
+from mmengine.config import Config
+from torch import nn
+
+from eca_mm.checkpoints.keys import KeyReport, MisfitError
+from eca_mm.checkpoints.publishing import published_weights
+from eca_mm.compat import load_checkpoint_file
+from eca_mm.version import __version__
+
+
+def load_weights(model: nn.Module, path: str) -> dict:
+    """Load a checkpoint that has to fit, averaged weights (EMA) where it has them.
+
+    Args:
+        model (nn.Module): Takes the weights.
+        path (str): The checkpoint, in torch's format or as ``.safetensors``.
+
+    Returns:
+        dict: What the checkpoint says of its training, such as ``dataset_meta``.
+
+    Raises:
+        MisfitError: If weights are missing, unexpected or of another shape.
+        UserError: If the file cannot be read.
+    """
+    weights, meta = published_weights(load_checkpoint_file(path))
+    report = KeyReport.compare(model.state_dict(), weights)
+    if not report.fits:
+        raise MisfitError(f'Checkpoint {path} does not fit the model: {report}; use the config '
+                          'that it was trained with.', report)
+    # Not strict, for old files lack the batch counters of BN.
+    model.load_state_dict(weights, strict=False)
+    return meta
+
+
+def metadata_of(config: Config, meta: dict) -> dict[str, str]:
+    """What an exported file should say of itself.
+
+    Args:
+        config (Config): The model's config.
+        meta (dict): What its checkpoint says.
+
+    Returns:
+        dict[str, str]: In JSON: ``preprocessing`` (mean and std of the pixels, order of the
+        channels, divisor of the padded size) and ``classes``, where they are known, and the
+        version of eca_mm.
+    """
+    preprocessor = config.model.get('data_preprocessor') or config.get('data_preprocessor') or {}
+    notes = {'eca_mm_version': __version__}
+    if 'mean' in preprocessor:
+        to_rgb = preprocessor.get('bgr_to_rgb', preprocessor.get('to_rgb', False))
+        notes['preprocessing'] = dict(
+            mean=list(preprocessor['mean']), std=list(preprocessor['std']),
+            channels='RGB' if to_rgb else 'BGR', divisor=preprocessor.get('pad_size_divisor', 1))
+    classes = (meta.get('dataset_meta') or {}).get('classes')
+    if classes:
+        notes['classes'] = list(classes)
+    return {key: value if isinstance(value, str) else json.dumps(value)
+            for key, value in notes.items()}

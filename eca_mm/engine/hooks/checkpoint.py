@@ -1,0 +1,89 @@
+"""An old checkpoint is removed when the new one is safe."""
+import os
+import shutil
+import time
+from pathlib import Path
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import CheckpointHook
+from mmengine.registry import HOOKS
+
+from eca_mm.compat.file_backend import AtomicLocalBackend
+
+
+class _LateRemoval(AtomicLocalBackend):
+    """A local backend whose removals wait until they are released."""
+
+    def __init__(self) -> None:
+        self._waiting = []
+
+    def remove(self, filepath: str | Path) -> None:
+        """Note a file for removal."""
+        self._waiting.append(filepath)
+
+    def release(self, keep: set) -> None:
+        """Remove the noted files, but for those to keep."""
+        while self._waiting:
+            path = self._waiting.pop()
+            if path not in keep and os.path.exists(path):
+                super().remove(path)
+
+
+@HOOKS.register_module()
+class SafeCheckpointHook(CheckpointHook):
+    """mmengine's CheckpointHook that never has fewer whole checkpoints than before.
+
+    With ``max_keep_ckpts`` or ``save_best`` the parent removes the old checkpoint first and saves
+    then, which loses both when the disk is full. Here the old one goes when the new one is there.
+    What a killed process left half-written is removed when the next one starts.
+    A fresh run in a work directory with checkpoints of an earlier run sets these aside in
+    ``earlier_<time>`` instead of overwriting them one after the other.
+
+    Args:
+        **kwargs: All arguments of :class:`mmengine.hooks.CheckpointHook`.
+    """
+
+    def before_train(self, runner) -> None:
+        """Set earlier checkpoints aside and prepare saving."""
+        super().before_train(runner)
+        if type(self.file_backend) is not AtomicLocalBackend:
+            return
+        self.file_backend = _LateRemoval()
+        if is_main_process():
+            self._remove_halves()
+            if runner.iter == 0:
+                self._set_aside(runner)
+
+    def _remove_halves(self) -> None:
+        """Remove what a process left that was killed while it wrote a checkpoint."""
+        for path in Path(self.out_dir).glob('.*.pth.*'):
+            if path.suffix[1:].isdigit():
+                path.unlink()
+
+    def _set_aside(self, runner) -> None:
+        pattern = self.filename_tmpl.format('*')
+        out = Path(self.out_dir)
+        earlier = [*out.glob(pattern), *out.glob(f'best_*_{pattern}'),
+                   *Path(runner.work_dir).glob('last_checkpoint')]
+        if earlier:
+            folder = out / time.strftime('earlier_%Y%m%d_%H%M%S')
+            folder.mkdir()
+            for path in earlier:
+                shutil.move(path, folder / path.name)
+            runner.logger.warning(
+                f'{out} holds {len(earlier)} files of an earlier run, which is not resumed: '
+                f'they are now in {folder}.')
+
+    def _save_checkpoint_with_step(self, runner, step, meta) -> None:
+        super()._save_checkpoint_with_step(runner, step, meta)
+        self._release()
+
+    def _save_best_checkpoint(self, runner, metrics) -> None:
+        super()._save_best_checkpoint(runner, metrics)
+        self._release()
+
+    def _release(self) -> None:
+        if isinstance(self.file_backend, _LateRemoval):
+            best = {getattr(self, 'best_ckpt_path', None),
+                    *getattr(self, 'best_ckpt_path_dict', {}).values()}
+            self.file_backend.release({self.last_ckpt} | best)

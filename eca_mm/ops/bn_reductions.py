@@ -1,0 +1,72 @@
+"""Sums over the positions of a map, per sample and channel, in either memory format."""
+import torch
+from torch import Tensor
+
+from .cache_sized_slices import cache_sized_slices
+
+
+def is_channels_last(x: Tensor) -> bool:
+    """Tell whether a map has its channels, and not its columns, next to each other in memory.
+
+    Args:
+        x (Tensor): Map of shape (N, C, H, W).
+
+    Returns:
+        bool: False also where both are the same, as for 1x1 maps.
+    """
+    return not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
+
+
+def batch_statistics(z: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean of every channel of every sample, and biased variance of every channel of the batch.
+
+    The variance is taken about the mean: the difference of two large numbers would lose all
+    digits where a channel's mean is far from zero.
+
+    Args:
+        z (Tensor): Map of shape (N, C, H, W).
+
+    Returns:
+        tuple[Tensor, Tensor]: Means of shape (N, C), variances of shape (C,).
+    """
+    s = z.mean((2, 3))
+    if z.device.type == 'cpu' and is_channels_last(z):
+        # BN's own kernel is faster in this format, but its mean less exact.
+        return s, torch.batch_norm_update_stats(z, None, None, 0.)[1]
+    parts = [(z[i] - s[i, :, None, None]).square_().mean((2, 3))
+             for i in cache_sized_slices(len(z), z)]
+    # Within the samples plus between them.
+    return s, torch.cat(parts).mean(0) + (s - s.mean(0)).square().mean(0)
+
+
+def centred_sums(z: Tensor, s: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum ``grad * (z - s)`` and ``grad`` over the positions.
+
+    Args:
+        z (Tensor): Map of shape (N, C, H, W), contiguous or in channels_last.
+        s (Tensor): What to subtract, of shape (N, C).
+        grad (Tensor): Map of the same shape and memory format.
+
+    Returns:
+        tuple[Tensor, Tensor]: The two sums, both of shape (N, C).
+    """
+    if z.device.type != 'cpu':
+        return ((z - s[:, :, None, None]).mul_(grad).sum((2, 3)), grad.sum((2, 3)))
+    if is_channels_last(z):
+        one = torch.ones_like(s[0])
+        sums = [_norm_sums(*sample, one)
+                for sample in zip(z.split(1), s, grad.split(1), strict=True)]
+        products, totals = zip(*sums, strict=True)
+        return torch.stack(products), torch.stack(totals)
+    # One sample with N * C channels.
+    flat = (1, -1, *z.shape[2:])
+    s_flat = s.flatten()
+    products, totals = _norm_sums(z.view(flat), s_flat, grad.view(flat), torch.ones_like(s_flat))
+    return products.view_as(s), totals.view_as(s)
+
+
+def _norm_sums(z: Tensor, s: Tensor, grad: Tensor, one: Tensor) -> tuple[Tensor, Tensor]:
+    """The sums of one sample: the gradients of BN's parameters, if its deviation is 1."""
+    _, products, totals = torch.ops.aten.native_batch_norm_backward(
+        grad, z, one, s, one, s, one, True, 0., [False, True, True])
+    return products, totals

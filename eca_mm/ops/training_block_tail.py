@@ -1,0 +1,179 @@
+"""The end of a residual block as one differentiable function: BN, attention, addition, ReLU.
+
+Computed one after the other, these keep two maps more for the backward pass than a block without
+attention does and pass over the memory about twice as often. But with ``z`` the convolution's
+output and ``s`` its channel means per sample, BN gives ``y = a (z - m) + b`` with channel means
+``a (s - m) + b``, so that the attention's weights w are known before any map but z is there, and
+everything is one affine map per sample and channel::
+
+    out = ReLU(identity + A (z - s) + D),    A = w a,    D = w (a (s - m) + b)
+
+The backward pass is written out, but for the attention's own little function of (N, C) values, and
+needs no map but z and out.
+"""
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from eca_mm.layers.channel_attention import ChannelAttention, has_hooks, supports_fused_tail
+from eca_mm.layers.checks import is_captured
+
+from .bn_reductions import batch_statistics, centred_sums, is_channels_last
+from .cache_sized_slices import cache_sized_slices
+
+
+def can_fuse_block_tail(z: Tensor, norm: nn.Module, attention: nn.Module | None,
+                        identity: Tensor | None, activation: nn.Module | None) -> bool:
+    """Tell whether :func:`training_block_tail` computes what the modules do one after the other.
+
+    It does for ordinary BN (also frozen or in evaluation mode) and any channel attention, in one
+    floating-point type; SyncBN, mixed precision, modules with hooks, tracing and compiling take
+    the plain path.
+
+    Args:
+        z (Tensor): Output of the last convolution, of shape (N, C, H, W).
+        norm (nn.Module): The normalisation after it.
+        attention (nn.Module | None): The attention after that.
+        identity (Tensor | None): What is added, of shape (N, C, H, W).
+        activation (nn.Module | None): What follows the addition.
+
+    Returns:
+        bool: Whether it applies.
+    """
+    if not (z.requires_grad and torch.is_grad_enabled()) or is_captured():
+        return False
+    if type(norm) is not nn.BatchNorm2d:
+        return False
+    if not supports_fused_tail(attention):
+        return False
+    if norm.weight is None or norm.running_mean is None:
+        return False
+    if activation is not None and type(activation) is not nn.ReLU:
+        return False
+    if has_hooks(norm) or (activation is not None and has_hooks(activation)):
+        return False
+    if identity is not None and (identity.shape != z.shape or identity.dtype != z.dtype):
+        return False
+    # BN refuses to normalise single values, and says so itself.
+    enough = z.numel() // z.size(1) > 1
+    return enough and all(p.dtype == z.dtype for p in (norm.weight, *attention.parameters()))
+
+
+def training_block_tail(z: Tensor, norm: nn.BatchNorm2d, attention: ChannelAttention,
+                        identity: Tensor | None, activate: bool) -> Tensor:
+    """Compute ``ReLU(identity + attention(norm(z)))``, saving z and the output for backward.
+
+    Running statistics are updated as the normalisation does it. The result can be differentiated
+    once.
+
+    Args:
+        z (Tensor): Output of the last convolution, of shape (N, C, H, W).
+        norm (nn.BatchNorm2d): The normalisation after it, in either mode.
+        attention (ChannelAttention): The attention after that.
+        identity (Tensor | None): What is added, of shape (N, C, H, W); None for nothing.
+        activate (bool): Whether a ReLU follows.
+
+    Returns:
+        Tensor: Of shape (N, C, H, W), in the memory format of ``z``.
+    """
+    return _TrainingBlockTail.apply(z, identity, norm.weight, norm.bias, norm, attention, activate,
+                            *attention.parameters())
+
+
+def _update_running_statistics(norm: nn.BatchNorm2d, mean: Tensor, var: Tensor, n: int) -> None:
+    norm.num_batches_tracked.add_(1)
+    momentum = norm.momentum
+    if momentum is None:
+        momentum = 1 / float(norm.num_batches_tracked)
+    norm.running_mean.lerp_(mean, momentum)
+    # The running variance is the unbiased one.
+    norm.running_var.lerp_(var * (n / (n - 1)), momentum)
+
+
+class _TrainingBlockTail(torch.autograd.Function):
+
+    @staticmethod
+    def forward(ctx, z, identity, weight, bias, norm, attention, activate, *params):
+        if not is_channels_last(z):
+            z = z.contiguous()
+        if norm.training:
+            s, var = batch_statistics(z)
+            mean = s.mean(0)
+            # Here rather than after the call, which checkpointing cuts off when it recomputes.
+            _update_running_statistics(norm, mean, var, z.numel() // z.size(1))
+        else:
+            s, mean, var = z.mean((2, 3)), norm.running_mean, norm.running_var
+        a = weight * (var + norm.eps).rsqrt()
+        y = torch.addcmul(bias, s - mean, a)
+        gate = attention.excite(y)
+        scale = gate * a
+        shift = gate * y - scale * s
+        out = torch.empty_like(z)
+        for i in cache_sized_slices(len(z), z):
+            if identity is None:
+                torch.mul(z[i], _as_map(scale[i]), out=out[i])
+            else:
+                torch.addcmul(identity[i], z[i], _as_map(scale[i]), out=out[i])
+            out[i].add_(_as_map(shift[i]))
+            if activate:
+                out[i].relu_()
+        ctx.eps, ctx.attention, ctx.training = norm.eps, attention, norm.training
+        ctx.has_identity = identity is not None
+        ctx.save_for_backward(z, out if activate else None, s, mean, var, weight, bias, *params)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_out):
+        z, out, s, mean, var, weight, bias, *params = ctx.saved_tensors
+        layout = torch.channels_last if is_channels_last(z) else torch.contiguous_format
+        grad = grad_out.contiguous(memory_format=layout)
+        if out is not None:
+            grad = torch.ops.aten.threshold_backward(grad, out, 0)
+        grad_scale, grad_offset = centred_sums(z, s, grad)
+
+        deviation = (var + ctx.eps).rsqrt()
+        a, centred = weight * deviation, s - mean
+        y = torch.addcmul(bias, centred, a)
+        gate, grad_y, grad_params = ctx.attention.excite_backward(
+            y, torch.addcmul(grad_scale * a, grad_offset, y), params)
+        scale = gate * a
+        grad_y = torch.addcmul(grad_y, grad_offset, gate)
+        grad_a = (grad_scale * gate + grad_y * centred).sum(0)
+        grad_s = grad_y * a
+        slope = None
+        if ctx.training:
+            # The batch's mean is that of s; its variance depends on z, and through s on z.
+            grad_var = grad_a * weight * deviation**3 * -.5
+            slope = (grad_var * (2 / len(z))).expand_as(s)
+            grad_s = grad_s - grad_s.mean(0) + slope * centred
+        grad_z = None
+        if ctx.needs_input_grad[0]:
+            n = z.size(2) * z.size(3)
+            constant = (grad_s - scale * grad_offset) / n
+            grad_z = _combine(grad, scale, z, None if slope is None else slope / n, s, constant)
+        return (grad_z, grad if ctx.has_identity else None, grad_a * deviation, grad_y.sum(0),
+                None, None, None, *grad_params)
+
+
+def _combine(grad: Tensor, scale: Tensor, z: Tensor, slope: Tensor | None, s: Tensor,
+             constant: Tensor) -> Tensor:
+    """scale * grad + slope * (z - s) + constant, all coefficients of shape (N, C)."""
+    result = torch.empty_like(z)
+    if slope is not None:
+        constant = constant - slope * s
+    for i in cache_sized_slices(len(z), z):
+        if slope is None:
+            torch.mul(grad[i], _as_map(scale[i]), out=result[i]).add_(_as_map(constant[i]))
+        elif is_channels_last(z):
+            part = torch.addcmul(_as_map(constant[i]), z[i], _as_map(slope[i]), out=result[i])
+            part.addcmul_(grad[i], _as_map(scale[i]))
+        else:
+            # One operation more, but the other form does not vectorise along the columns.
+            part = torch.mul(grad[i], _as_map(scale[i]), out=result[i])
+            part.addcmul_(z[i], _as_map(slope[i])).add_(_as_map(constant[i]))
+    return result
+
+
+def _as_map(x: Tensor) -> Tensor:
+    return x[:, :, None, None]

@@ -1,0 +1,261 @@
+"""The fused tail against the modules one after the other."""
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from eca_mm.backbones import AttentionResNet, ECAMobileNetV2, ECAResNet
+from eca_mm.layers import ECALayer, SELayer
+from eca_mm.ops.cache_sized_slices import cache_sized_slices
+from eca_mm.ops.training_block_tail import can_fuse_block_tail, training_block_tail
+
+FORMATS = [torch.contiguous_format, torch.channels_last]
+
+
+def make_layers(channels=16, attention=ECALayer, dtype=torch.float64, **options):
+    torch.manual_seed(0)
+    norm, attention = nn.BatchNorm2d(channels, **options), attention(channels)
+    nn.init.uniform_(norm.weight, -1, 1)
+    nn.init.normal_(norm.bias)
+    nn.init.normal_(norm.running_mean)
+    nn.init.uniform_(norm.running_var, .5, 2)
+    return norm.to(dtype), attention.to(dtype)
+
+
+def plain_tail(z, norm, attention, identity, activate):
+    out = attention(norm(z))
+    out = out if identity is None else out + identity
+    return F.relu(out) if activate else out
+
+
+class Tail(nn.Module):
+    """A tail as a module, so that its parameters can be replaced in a call."""
+
+    def __init__(self, norm, attention, activate):
+        super().__init__()
+        self.norm, self.attention, self.activate = norm, attention, activate
+
+    def forward(self, z, identity=None):
+        return training_block_tail(z, self.norm, self.attention, identity, self.activate)
+
+
+@pytest.mark.parametrize('attention', [ECALayer, SELayer])
+@pytest.mark.parametrize('training', [True, False])
+@pytest.mark.parametrize('activate,shortcut', [(True, True), (False, True), (False, False)])
+def test_gradcheck(attention, training, activate, shortcut):
+    """Through BN's batch statistics, the gate and its parameters, and the identity branch."""
+    norm, attention = make_layers(16, attention)
+    tail = Tail(norm, attention, activate).train(training)
+    parameters = {name: p.detach().requires_grad_() for name, p in tail.named_parameters()}
+    buffers = dict(tail.named_buffers())
+    z = torch.randn(2, 16, 3, 2, dtype=torch.float64, requires_grad=True)
+    maps = (z, torch.randn_like(z).requires_grad_()) if shortcut else (z, )
+
+    def call(*inputs):
+        replaced = dict(zip(parameters, inputs[len(maps):], strict=True))
+        replaced |= {name: value.clone() for name, value in buffers.items()}
+        return torch.func.functional_call(tail, replaced, inputs[:len(maps)])
+
+    assert torch.autograd.gradcheck(call, (*maps, *parameters.values()))
+
+
+@pytest.mark.parametrize('layout', FORMATS)
+@pytest.mark.parametrize('shape', [(4, 16, 7, 5), (1, 16, 9, 9), (3, 16, 1, 1),
+                                   (3, 16, 300, 300)])
+@pytest.mark.parametrize('training', [True, False])
+def test_equals_the_modules(shape, layout, training):
+    """Also where samples are taken one by one (the last shape has 6 MB a sample).
+
+    The modules compute in float64: their own float32 sums are the less exact ones.
+    """
+    z, identity, weight = torch.randn(shape) * 2 + 1, torch.randn(shape), torch.randn(shape)
+    # Where the ReLU's input is next to zero, rounding decides whether a gradient passes.
+    norm, attention = make_layers(dtype=torch.float64)
+    before = plain_tail(z.double(), norm.train(training), attention, identity.double(), False)
+    weight[before.abs() < 1e-4] = 0
+    results = []
+    for function, dtype in ((plain_tail, torch.float64), (training_block_tail, torch.float32)):
+        norm, attention = make_layers(dtype=dtype)
+        norm.train(training)
+        maps = [x.to(dtype).to(memory_format=layout).requires_grad_() for x in (z, identity)]
+        out = function(maps[0], norm, attention, maps[1], True)
+        inputs = (*maps, *norm.parameters(), *attention.parameters())
+        grads = torch.autograd.grad((out * weight.to(dtype)).sum(), inputs)
+        results.append((out, *grads, *norm.buffers()))
+    assert results[1][0].is_contiguous(memory_format=layout)
+    for expected, value in zip(*results, strict=True):
+        # Sums over all positions are as exact as their largest terms allow.
+        tolerance = 3e-5 * max(1., float(expected.detach().abs().max()))
+        torch.testing.assert_close(value.to(expected.dtype), expected, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize('layout', FORMATS)
+@pytest.mark.parametrize('momentum', [.1, None])
+def test_running_statistics_far_from_zero(layout, momentum):
+    """|mean| / std of 1000, where E[z^2] - E[z]^2 has no correct digit left."""
+    norm, attention = make_layers(dtype=torch.float32, momentum=momentum)
+    norm.reset_running_stats()
+    reference = copy.deepcopy(norm)
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        z = (torch.randn(4, 16, 20, 20) + 1000 * torch.tensor([-1., 1.]).repeat(8)[:, None, None])
+        z = z.to(memory_format=layout).requires_grad_()
+        training_block_tail(z, norm, attention, torch.zeros_like(z), True)
+        reference(z)
+    assert norm.num_batches_tracked.equal(reference.num_batches_tracked)
+    torch.testing.assert_close(norm.running_mean, reference.running_mean, rtol=1e-5, atol=0)
+    torch.testing.assert_close(norm.running_var, reference.running_var, rtol=1e-5, atol=0)
+
+
+def test_saves_no_more_than_a_plain_block():
+    """Of the size of the map: z and the output, as for BN, addition and ReLU without attention."""
+    norm, attention = make_layers(dtype=torch.float32)
+    z = torch.randn(2, 16, 40, 40, requires_grad=True)
+    identity = torch.randn_like(z).requires_grad_()
+    saved = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: saved.append(x) or x, lambda x: x):
+        out = training_block_tail(z, norm, attention, identity, True)
+    large = [x for x in saved if x.numel() >= z.numel()]
+    assert [x.data_ptr() for x in large] == [z.data_ptr(), out.data_ptr()]
+    assert sum(x.numel() for x in saved) < 2.01 * z.numel()
+
+
+def test_frozen_parameters_and_input():
+    norm, attention = make_layers()
+    norm.requires_grad_(False)
+    z = torch.randn(2, 16, 4, 4, dtype=torch.float64)
+    identity = torch.randn_like(z).requires_grad_()
+    training_block_tail(z, norm, attention, identity, True).sum().backward()
+    assert norm.weight.grad is None and z.grad is None
+    assert identity.grad is not None and attention.conv.weight.grad is not None
+
+
+def test_gradient_twice_is_refused():
+    norm, attention = make_layers()
+    z = torch.randn(2, 16, 4, 4, dtype=torch.float64, requires_grad=True)
+    out = training_block_tail(z, norm, attention, None, False)
+    grad, = torch.autograd.grad(out.square().sum(), z, create_graph=True)
+    with pytest.raises(RuntimeError, match='once_differentiable'):
+        grad.sum().backward()
+
+
+class TestWhenItApplies:
+
+    def applies(self, norm=None, attention=None, z=None, identity='like z', activation=None):
+        default_norm, default_attention = make_layers(dtype=torch.float32)
+        z = torch.randn(2, 16, 4, 4, requires_grad=True) if z is None else z
+        identity = torch.zeros_like(z) if identity == 'like z' else identity
+        return can_fuse_block_tail(z, norm or default_norm, attention or default_attention,
+                                   identity, activation or nn.ReLU())
+
+    def test_default(self):
+        assert self.applies() and self.applies(identity=None)
+
+    @pytest.mark.parametrize('norm', [
+        nn.SyncBatchNorm(16), nn.GroupNorm(2, 16), nn.BatchNorm2d(16, affine=False),
+        nn.BatchNorm2d(16, track_running_stats=False), nn.BatchNorm2d(16).double(), nn.Identity()
+    ])
+    def test_other_norms(self, norm):
+        assert not self.applies(norm=norm)
+
+    def test_other_attentions_and_activations(self):
+        class Squared(ECALayer):
+            """Rescales in another way."""
+
+            def forward(self, x):
+                return x * self.gate(x)**2
+
+        assert not self.applies(attention=Squared(16))
+        assert not self.applies(attention=nn.Identity())
+        assert not self.applies(activation=nn.ReLU6())
+
+    def test_hooks_are_heard(self):
+        norm, attention = make_layers(dtype=torch.float32)
+        attention.register_forward_hook(lambda *_: None)
+        assert not self.applies(attention=attention)
+        norm.register_forward_pre_hook(lambda *_: None)
+        assert not self.applies(norm=norm)
+
+    def test_inputs(self):
+        z = torch.randn(2, 16, 4, 4)
+        assert not self.applies(z=z)
+        assert not self.applies(z=z.bfloat16().requires_grad_())
+        assert not self.applies(z=z.requires_grad_(), identity=torch.zeros(2, 16, 1, 1))
+        with torch.no_grad():
+            assert not self.applies()
+
+
+def compare_training(models, x, tolerance=1e-4, autocast=False):
+    """Outputs, gradients and running statistics of two equal networks after one step each."""
+    models[1].load_state_dict(models[0].state_dict())
+    outputs = []
+    for model in models:
+        with torch.autocast('cpu', dtype=torch.bfloat16, enabled=autocast):
+            outputs.append(model(x)[-1])
+        outputs[-1].float().pow(2).mean().backward()
+    torch.testing.assert_close(*outputs, rtol=tolerance, atol=tolerance)
+    for a, b in zip(*(m.parameters() for m in models), strict=True):
+        assert (a.grad is None) == (b.grad is None)
+        if a.grad is not None:
+            assert (a.grad - b.grad).norm() <= tolerance * (1e-3 + a.grad.norm())
+    for a, b in zip(*(m.buffers() for m in models), strict=True):
+        torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance)
+
+
+class TestNetworks:
+    """Every way that networks are trained gives the same with ``fused=False``."""
+
+    @pytest.mark.parametrize('options', [
+        {}, dict(norm_eval=True), dict(frozen_stages=1, norm_eval=True), dict(with_cp=True),
+        dict(norm_cfg=dict(type='BN', requires_grad=False)), dict(deep_stem=True, avg_down=True)
+    ])
+    def test_resnet(self, options):
+        torch.manual_seed(0)
+        models = [ECAResNet(50, base_channels=8, fused=fused, **options).double().train()
+                  for fused in (False, True)]
+        compare_training(models, torch.randn(2, 3, 64, 64, dtype=torch.float64), 1e-9)
+
+    def test_basic_blocks_with_se(self):
+        torch.manual_seed(0)
+        models = [AttentionResNet(18, dict(type='SELayer'), base_channels=16,
+                                  fused=fused).double().train() for fused in (False, True)]
+        compare_training(models, torch.randn(2, 3, 64, 64, dtype=torch.float64), 1e-9)
+
+    def test_mobilenet_v2(self):
+        torch.manual_seed(0)
+        models = [ECAMobileNetV2(widen_factor=.35, fused=fused).double().train()
+                  for fused in (False, True)]
+        compare_training(models, torch.randn(2, 3, 64, 64, dtype=torch.float64), 1e-9)
+
+    def test_mixed_precision_takes_the_plain_path(self):
+        torch.manual_seed(0)
+        models = [ECAResNet(18, base_channels=8, fused=fused).train() for fused in (False, True)]
+        compare_training(models, torch.randn(2, 3, 64, 64), 0., autocast=True)
+
+    def test_stochastic_depth_takes_the_plain_path(self):
+        models = [ECAResNet(18, base_channels=8, drop_path_rate=.5, fused=fused).train()
+                  for fused in (False, True)]
+        models[1].load_state_dict(models[0].state_dict())
+        x, outputs = torch.randn(4, 3, 64, 64), []
+        for model in models:
+            torch.manual_seed(0)
+            outputs.append(model(x)[0])
+        # The first block has rate 0 and is fused.
+        torch.testing.assert_close(*outputs, rtol=1e-4, atol=1e-4)
+
+    @pytest.mark.parametrize('layout', FORMATS)
+    def test_is_used_by_default(self, layout):
+        model = ECAResNet(50, base_channels=8).train().to(memory_format=layout)
+        out = model(torch.randn(2, 3, 64, 64).to(memory_format=layout))[0]
+        assert type(out.grad_fn).__name__ == '_FusedTailBackward'
+        assert out.is_contiguous(memory_format=layout)
+
+
+def test_chunks_cover_everything_once():
+    x = torch.empty(10, 1000, 1000)
+    pieces = cache_sized_slices(10, x)
+    assert [i for piece in pieces for i in range(10)[piece]] == list(range(10))
+    assert len(pieces) == 10 and len(cache_sized_slices(10, x[:, :100])) == 1
+    assert cache_sized_slices(0, x[:0]) == []
