@@ -7,9 +7,10 @@ from mmengine.registry import Registry
 from mmpretrain.registry import BATCH_AUGMENTS
 
 # Every kind of thing that a config builds; a name that two kinds share is that of the first.
-CONFIG_REGISTRIES = (registries.MODELS, registries.TASK_UTILS, registries.TRANSFORMS, registries.DATASETS,
-         registries.DATA_SAMPLERS, registries.HOOKS, registries.METRICS, registries.EVALUATOR,
-         registries.VISUALIZERS, registries.VISBACKENDS, registries.OPTIMIZERS,
+CONFIG_REGISTRIES = (
+    registries.MODELS, registries.TASK_UTILS, registries.TRANSFORMS, registries.DATASETS,
+    registries.DATA_SAMPLERS, registries.HOOKS, registries.METRICS, registries.EVALUATOR,
+    registries.VISUALIZERS, registries.VISBACKENDS, registries.OPTIMIZERS,
          registries.OPTIM_WRAPPERS, registries.PARAM_SCHEDULERS, registries.WEIGHT_INITIALIZERS,
          registries.LOOPS, registries.LOG_PROCESSORS, BATCH_AUGMENTS)
 

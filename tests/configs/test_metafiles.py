@@ -25,7 +25,8 @@ SLOW = re.compile('101|152|200|161|264')
 
 
 @pytest.mark.parametrize('name', [
-    pytest.param(name, marks=pytest.mark.slow) if SLOW.search(name) else name for name in PAPER_CONFIGS])
+    pytest.param(name, marks=pytest.mark.slow) if SLOW.search(name) else name
+    for name in PAPER_CONFIGS])
 def test_flops(name):
     assert entry(name)['FLOPs'] == total(measure(name.removesuffix('.py')).counts, PLAIN)
 

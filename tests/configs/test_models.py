@@ -99,13 +99,14 @@ def test_detector_has_the_printed_trainable_parameters(name):
         assert f'{trainable:.2f}' == f'{printed:.2f}'
 
 
-# Deeper variants of a network that is here in another depth or kernel size, and mmpretrain's own ones.
+# Deeper variants of a network that is here in another depth or kernel size, and mmpretrain's own.
 SLOW = re.compile(r'other_cnns/|(?<!eca)(-|/)resnet(101|152|200)|_(se)-r101|nl-r50'
                   r'|eca-resnet101-k[579]_|eca-resnet152_4xb64|(cnn|retinanet)_r101|gc2-')
 
 
 @pytest.mark.parametrize('name', [
-    pytest.param(name, marks=pytest.mark.slow) if SLOW.search(name) else name for name in PAPER_CONFIGS])
+    pytest.param(name, marks=pytest.mark.slow) if SLOW.search(name) else name
+    for name in PAPER_CONFIGS])
 def test_one_training_step(name):
     torch.manual_seed(0)
     config = load(name)
