@@ -1,7 +1,7 @@
 """The command line of the converter of the authors' files."""
 import torch
 
-from tests.checkpoints.converters.test_ecanet import detector, published, resnet
+from tests.support.ecanet_files import detector, published, resnet
 from tests.support.processes import run_tool
 
 TOOL = 'model_converters/ecanet_to_eca_mm.py'

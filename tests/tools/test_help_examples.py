@@ -18,7 +18,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
 from eca_mm.analysis import build_model
-from tests.checkpoints.converters.test_ecanet import RESNETS, resnet
+from tests.support.ecanet_files import RESNETS, resnet
 from tests.support.logs import write_start
 from tests.support.processes import ROOT, run_tool
 

@@ -12,7 +12,7 @@ from eca_mm.backbones import ECAResNet
 from eca_mm.checkpoints.converters.ecanet import from_ecanet
 from eca_mm.compat import load_checkpoint_file
 from eca_mm.utils.errors import UserError
-from tests.checkpoints.converters.test_ecanet import published, resnet
+from tests.support.ecanet_files import published, resnet
 
 
 def test_through_the_plugin_of_mmdets_own_resnet():
