@@ -6,12 +6,12 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import yaml
 from mmengine.config import Config
 
 from eca_mm.analysis import build_model
 from eca_mm.config_check import check_config
 from tests.conftest import REPOSITORY
+from tests.support.catalog import metafiles
 from tests.support.processes import run_tool
 
 DOCUMENTS = ('README.md', 'CONTRIBUTING.md', 'configs/README.md', 'docs/getting_started.md',
@@ -94,8 +94,8 @@ def test_links_and_files_exist(name):
 
 def test_table_of_configs_says_what_the_metafiles_say():
     entries = {}
-    for path in yaml.safe_load((REPOSITORY / 'model-index.yml').read_text())['Import']:
-        for model in yaml.safe_load((REPOSITORY / path).read_text())['Models']:
+    for content in metafiles().values():
+        for model in content['Models']:
             entries[model['Config']] = model
     rows = re.findall(r'^\| \[(.+)\]\((.+)\) \| ([\d.]+)M \| (.+) \|$', TEXTS['README.md'], re.M)
     assert rows

@@ -1,17 +1,20 @@
 # Fine-tuning on ImageNet-style folders (train/<class>/, val/<class>/) of 200 classes with a few
 # images each. docs/benchmarks.md has the commands and results, with pretrained weights and without.
 _base_ = [
-    '../_base_/models/eca-mobilenet-v2.py',
+    'mmpretrain::_base_/models/mobilenet_v2_1x.py',
     '../_base_/default_runtime_mmpretrain.py',
 ]
 
 model = dict(
-    # Gates of exactly 0.5 leave a pretrained network as it is: the BN layers undo a common factor.
-    backbone=dict(init_cfg=[
-        dict(type='Kaiming', layer='Conv2d'),
-        dict(type='Constant', layer='_BatchNorm', val=1),
-        dict(type='Constant', layer='Conv1d', val=0),
-    ]),
+    backbone=dict(
+        type='ECAMobileNetV2',
+        kernel_size='adaptive',
+        # Gates of exactly 0.5 leave a pretrained network as it is: BN undoes a common factor.
+        init_cfg=[
+            dict(type='Kaiming', layer='Conv2d'),
+            dict(type='Constant', layer='_BatchNorm', val=1),
+            dict(type='Constant', layer='Conv1d', val=0),
+        ]),
     head=dict(num_classes=200))
 data_preprocessor = dict(
     num_classes=200, mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)

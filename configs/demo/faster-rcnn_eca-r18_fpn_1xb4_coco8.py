@@ -1,14 +1,20 @@
 # Can it learn real images? Trains from scratch on 8 COCO images and tests on the same 8, no more
 # than a check. docs/benchmarks.md has the commands and the result.
 _base_ = [
-    '../_base_/models/faster-rcnn_eca-r50_fpn.py',
+    'mmdet::_base_/models/faster-rcnn_r50_fpn.py',
     '../_base_/default_runtime_mmdet.py',
 ]
 
 norm_cfg = dict(type='GN', num_groups=8)
 model = dict(
     backbone=dict(
-        depth=18, frozen_stages=-1, norm_eval=False, init_cfg=None, zero_init_residual=False),
+        type='ECAResNet',
+        depth=18,
+        kernel_size='adaptive',
+        frozen_stages=-1,
+        norm_eval=False,
+        init_cfg=None,
+        zero_init_residual=False),
     neck=dict(in_channels=[64, 128, 256, 512], out_channels=128, norm_cfg=norm_cfg),
     rpn_head=dict(in_channels=128, feat_channels=128),
     roi_head=dict(
@@ -25,13 +31,13 @@ model = dict(
         rpn_proposal=dict(nms_pre=500, max_per_img=200), rcnn=dict(sampler=dict(num=128))),
     test_cfg=dict(rpn=dict(nms_pre=500, max_per_img=200)))
 
-# The first 8 images of the small COCO excerpt with several objects, most of them not small.
+# 8 images of val2017 with several objects, most of them not small, by their COCO ids.
 data = dict(
     type='CheckedCocoDataset',
     data_root='{{$ECA_MM_COCO_ROOT:data/coco}}',
     ann_file='annotations/instances_val2017.json',
     data_prefix=dict(img='val2017/'),
-    indices=[2, 5, 8, 9, 12, 14, 16, 20])
+    image_ids=[252219, 403385, 458054, 331352, 502136, 184791, 289393, 143931])
 load = [
     dict(type='LoadImage'),
     dict(type='LoadAnnotations', with_bbox=True),

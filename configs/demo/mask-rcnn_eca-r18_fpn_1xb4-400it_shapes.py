@@ -1,7 +1,7 @@
 # A Mask R-CNN that learns drawn shapes from scratch, in minutes on two CPU cores.
 # tools/demo_shapes.py makes the data (tools/dataset_tools/make_shapes_coco.py) and runs it.
 _base_ = [
-    '../_base_/models/mask-rcnn_eca-r50_fpn.py',
+    'mmdet::_base_/models/mask-rcnn_r50_fpn.py',
     '../_base_/default_runtime_mmdet.py',
 ]
 
@@ -11,7 +11,13 @@ norm_cfg = dict(type='GN', num_groups=8)
 model = dict(
     data_preprocessor=dict(mean=[127.5] * 3, std=[60.] * 3),
     backbone=dict(
-        depth=18, frozen_stages=-1, norm_eval=False, init_cfg=None, zero_init_residual=False),
+        type='ECAResNet',
+        depth=18,
+        kernel_size='adaptive',
+        frozen_stages=-1,
+        norm_eval=False,
+        init_cfg=None,
+        zero_init_residual=False),
     neck=dict(in_channels=[64, 128, 256, 512], out_channels=64, norm_cfg=norm_cfg),
     rpn_head=dict(in_channels=64, feat_channels=64),
     roi_head=dict(

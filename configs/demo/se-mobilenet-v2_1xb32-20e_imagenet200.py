@@ -3,7 +3,7 @@ _base_ = './eca-mobilenet-v2_1xb32-20e_imagenet200.py'
 
 model = dict(
     backbone=dict(
-        _delete_=True,
+        _delete_=True,  # kernel_size is ECA's and would stay
         type='AttentionMobileNetV2',
         widen_factor=1.0,
         attention=dict(type='SELayer', reduction=8),
@@ -15,4 +15,5 @@ model = dict(
         ]))
 optim_wrapper = dict(
     paramwise_cfg=dict(
+        # _delete_: the rate of '.eca.' would stay, and match nothing
         custom_keys=dict(_delete_=True, **{'head': dict(lr_mult=4), '.se.': dict(lr_mult=10)})))

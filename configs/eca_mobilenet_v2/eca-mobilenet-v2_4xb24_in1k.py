@@ -1,6 +1,3 @@
-_base_ = [
-    '../_base_/models/eca-mobilenet-v2.py',
-    '../_base_/datasets/imagenet_bs24.py',
-    '../_base_/schedules/imagenet_bs96_400e.py',
-    '../_base_/default_runtime_mmpretrain.py',
-]
+_base_ = '../mobilenet_v2/mobilenet-v2_4xb24_in1k.py'
+
+model = dict(backbone=dict(type='ECAMobileNetV2', kernel_size='adaptive'))

@@ -1,6 +1,3 @@
-_base_ = [
-    '../_base_/models/eca-resnet50.py',
-    'mmpretrain::_base_/datasets/imagenet_bs64_pil_resize.py',
-    '../_base_/schedules/imagenet_bs256_100e.py',
-    '../_base_/default_runtime_mmpretrain.py',
-]
+_base_ = '../resnet/resnet50_4xb64_in1k.py'
+
+model = dict(backbone=dict(type='ECAResNet', kernel_size='adaptive'))

@@ -1,13 +1,9 @@
-_base_ = [
-    '../_base_/models/faster-rcnn_eca-r50_fpn.py',
-    '../_base_/datasets/coco_detection.py',
-    '../_base_/schedules/coco_bs8_1x.py',
-    '../_base_/default_runtime_mmdet.py',
-]
+_base_ = './faster-rcnn_r50_fpn_4xb2-1x_coco.py'
 
 # The kernel sizes of the authors' checkpoint. For adaptive ones override both lines with
 # kernel_size='adaptive' and checkpoints/eca-resnet50.pth.
 model = dict(
     backbone=dict(
+        type='ECAResNet',
         kernel_size=5,
-        init_cfg=dict(checkpoint='checkpoints/eca-resnet50-k5.pth')))
+        init_cfg=dict(checkpoint='checkpoints/eca-resnet50-k5.pth', prefix='backbone.')))

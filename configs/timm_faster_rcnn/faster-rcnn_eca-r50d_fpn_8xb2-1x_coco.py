@@ -1,5 +1,5 @@
 _base_ = [
-    '../_base_/models/faster-rcnn_eca-r50_fpn.py',
+    'mmdet::_base_/models/faster-rcnn_r50_fpn.py',
     '../_base_/datasets/coco_detection.py',
     'mmdet::_base_/schedules/schedule_1x.py',
     '../_base_/default_runtime_mmdet.py',
@@ -8,4 +8,5 @@ _base_ = [
 model = dict(
     backbone=dict(
         type='ECAResNetD',
-        init_cfg=dict(checkpoint='checkpoints/eca-resnet50d.pth')))
+        kernel_size='adaptive',
+        init_cfg=dict(checkpoint='checkpoints/eca-resnet50d.pth', prefix='backbone.')))

@@ -1,20 +1,15 @@
-"""The table of all models, from the metafiles."""
+"""The tables of all models, from the metafiles: the model zoo's page and every family's README."""
+from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
+from modelindex.load_model_index import load
+from modelindex.models.Model import Model
 
-# Configs that a file published by the authors loads into.
-_AUTHORS = {
-    'eca-resnet18-k3577_4xb64_in1k', 'eca-resnet34-k3357_4xb64_in1k',
-    'eca-resnet50-k3557_4xb64_in1k', 'eca-resnet101-k3357_4xb64_in1k',
-    'eca-resnet152-k3357_4xb64_in1k', 'eca-mobilenet-v2-k13_4xb24_in1k',
-    *(f'{detector}_eca-{depth}_fpn_4xb2-1x_coco'
-      for detector in ('faster-rcnn', 'mask-rcnn', 'retinanet') for depth in ('r50', 'r101'))}
-# Those that torchvision has weights of.
-_TORCHVISION = {*(f'resnet{depth}_4xb64_in1k' for depth in (18, 34, 50, 101, 152)),
-                'mobilenet-v2_4xb24_in1k'}
+from eca_mm.utils.errors import UserError
+
 _METRICS = {'Top 1 Accuracy': 'top-1', 'Top 5 Accuracy': 'top-5', 'box AP': 'box AP',
             'mask AP': 'mask AP'}
+_BEGIN, _END = '<!-- models: written by tools/analysis_tools/model_zoo.py -->', '<!-- end -->'
 _HEAD = """# Model zoo
 
 All models that have a config here. Parameters and FLOPs (multiply-adds of one image; classifiers
@@ -32,36 +27,93 @@ This page is written by `python tools/analysis_tools/model_zoo.py`.
 """
 
 
-def model_zoo(index: Path) -> str:
-    """Write the table of all models.
+@dataclass(frozen=True)
+class Family:
+    """The models of one folder of configs.
+
+    Attributes:
+        name (str): The name of their collection, e.g. ``'ECA-ResNet'``.
+        folder (Path): The folder, absolute.
+        models (tuple[Model, ...]): Their entries in the metafile.
+    """
+
+    name: str
+    folder: Path
+    models: tuple[Model, ...]
+
+    @property
+    def readme(self) -> Path:
+        """The page of the family."""
+        return self.folder / 'README.md'
+
+    def table(self, links: str = '') -> str:
+        """Write the table of the family's models.
+
+        Args:
+            links (str): What leads from the page to the folder, ``''`` in the folder itself.
+
+        Returns:
+            str: A table in Markdown, ending with a line break.
+        """
+        return '\n'.join(['| config | parameters | FLOPs | published | weights |',
+                          '| --- | ---: | ---: | --- | --- |',
+                          *(_row(model, links) for model in self.models)]) + '\n'
+
+    def updated_readme(self) -> str:
+        """Write the README anew, with a table that says what the metafile says.
+
+        Returns:
+            str: The whole text; all but the table is as it was.
+
+        Raises:
+            UserError: If there is no README, or none with a place for the table.
+        """
+        text = self.readme.read_text('utf-8') if self.readme.is_file() else ''
+        before, begin, rest = text.partition(_BEGIN)
+        _, end, after = rest.partition(_END)
+        if not (begin and end):
+            raise UserError(f'{self.readme} needs a line {_BEGIN!r} and a line {_END!r}, between '
+                            'which the table of the models goes.')
+        return f'{before}{_BEGIN}\n{self.table()}{_END}{after}'
+
+
+def load_families(index: Path) -> list[Family]:
+    """Read all metafiles.
 
     Args:
         index (Path): The ``model-index.yml``; the metafiles that it imports lie beside it.
 
     Returns:
-        str: A page of Markdown with one table per metafile.
+        list[Family]: In the order of the file.
     """
-    parts = [_HEAD]
-    for name in yaml.safe_load(index.read_text())['Import']:
-        content = yaml.safe_load((index.parent / name).read_text())
-        rows = [_row(model) for model in content['Models']]
-        parts.append('\n'.join([
-            f'## {content["Collections"][0]["Name"]}', '',
-            '| config | parameters | FLOPs | published | weights |',
-            '| --- | ---: | ---: | --- | --- |', *rows]) + '\n')
-    return '\n'.join(parts)
+    content = load(str(index))
+    families = []
+    for collection in content.collections:
+        models = tuple(model for model in content.models if model.in_collection == collection.name)
+        families.append(Family(collection.name, Path(collection.filepath).resolve().parent, models))
+    return families
 
 
-def _row(model: dict) -> str:
-    data = model['Metadata']
-    metrics = {name: value for result in model.get('Results', ())
-               for name, value in result['Metrics'].items()}
+def model_zoo(index: Path) -> str:
+    """Write the page of all models.
+
+    Args:
+        index (Path): The ``model-index.yml``; the metafiles that it imports lie beside it.
+
+    Returns:
+        str: A page of Markdown for ``docs/``, with one table per metafile.
+    """
+    return '\n'.join([_HEAD, *(
+        f'## {family.name}\n\n{family.table(f"../configs/{family.folder.name}/")}'
+        for family in load_families(index))])
+
+
+def _row(model: Model, links: str) -> str:
+    data = model.metadata.data
     published = ', '.join(f'{_METRICS[name]} {value:.{1 if "AP" in name else 2}f}'
-                          for name, value in metrics.items())
-    weights = data.get('Source of Weights', '').partition(',')[0].removeprefix("timm's ")
-    if model['Name'] in _AUTHORS:
-        weights = 'authors'
-    elif model['Name'] in _TORCHVISION:
-        weights = 'torchvision'
-    return (f'| [{model["Name"]}](../{model["Config"]}) | {data["Parameters"] / 1e6:.3f} M '
-            f'| {data["FLOPs"] / 1e9:.3f} G | {published or "-"} | {weights or "train"} |')
+                          for result in model.results or ()
+                          for name, value in result.metrics.items())
+    weights = data.get('Source of Weights', 'train').partition(',')[0].removeprefix("timm's ")
+    return (f'| [{model.name}]({links}{Path(model.config).name}) '
+            f'| {data["Parameters"] / 1e6:.3f} M | {data["FLOPs"] / 1e9:.3f} G '
+            f'| {published or "-"} | {weights} |')

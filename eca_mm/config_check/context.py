@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 
-from eca_mm.datasets.coco import CheckedCOCO
+from eca_mm.datasets.coco_index import CheckedCOCO
 from eca_mm.engine.config import scope
 from eca_mm.utils.errors import UserError
 from eca_mm.utils.explain import explain

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-import yaml
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from modelindex.load_model_index import load
 
 from eca_mm.analysis import build_model, measure_complexity
 from eca_mm.analysis.paper_tables import input_shape, load_figures
@@ -44,12 +44,9 @@ class Bubble:
 @cache
 def _costs() -> dict[str, tuple[int, int]]:
     """Parameters and multiply-adds by config, which the metafiles hold and a test recomputes."""
-    costs = {}
-    for name in yaml.safe_load((FOLDER / 'model-index.yml').read_text('utf-8'))['Import']:
-        for model in yaml.safe_load((FOLDER / name).read_text('utf-8'))['Models']:
-            path = model['Config'].removeprefix('configs/').removesuffix('.py')
-            costs[path] = model['Metadata']['Parameters'], model['Metadata']['FLOPs']
-    return costs
+    return {model.config.removeprefix('configs/').removesuffix('.py'):
+            (model.metadata.parameters, model.metadata.flops)
+            for model in load(str(FOLDER / 'model-index.yml')).models}
 
 
 def paper_bubbles(backbones: list[str]) -> list[Bubble]:

@@ -1,4 +1,4 @@
-"""docs/model_zoo.md says what the metafiles say, whose figures other tests recompute."""
+"""The pages of models say what the metafiles say, whose figures other tests recompute."""
 import re
 
 import pytest
@@ -6,14 +6,45 @@ import torchvision
 from mmengine.config import Config
 
 from eca_mm.analysis import build_model
-from eca_mm.analysis.model_zoo import model_zoo
+from eca_mm.analysis.model_zoo import Family, load_families, model_zoo
 from eca_mm.checkpoints.converters.torchvision import from_torchvision
+from eca_mm.utils.errors import UserError
 from tests.support.catalog import ALL_CONFIGS, ROOT
 
 
 def test_page_is_up_to_date():
     page = (ROOT / 'docs/model_zoo.md').read_text()
     assert page == model_zoo(ROOT / 'model-index.yml'), 'run tools/analysis_tools/model_zoo.py'
+
+
+FAMILIES = load_families(ROOT / 'model-index.yml')
+
+
+@pytest.mark.parametrize('family', FAMILIES, ids=[family.folder.name for family in FAMILIES])
+class TestReadme:
+
+    def test_table_is_up_to_date(self, family):
+        page = family.readme.read_text()
+        assert page == family.updated_readme(), 'run tools/analysis_tools/model_zoo.py'
+        assert len(family.models) == len(re.findall(r'^\| \[', page, re.M))
+
+    def test_is_short_and_names_command_and_paper(self, family):
+        text = re.sub(r'(?s)<!--.*-->', '', family.readme.read_text())
+        assert len([line for line in text.splitlines() if line]) <= 13
+        config, = set(re.findall(r'python tools/t(?:est|rain)\.py configs/(\S+)', text))
+        assert config in ALL_CONFIGS and config.startswith(family.folder.name)
+        assert re.search(r'Paper:\s\[.+\]\(https://arxiv\.org/abs/\d{4}\.\d{5}\)', text)
+        assert ('not reproduced here' in text.replace('\n', ' ')) == any(
+            model.results for model in family.models)
+
+    def test_links_lead_somewhere(self, family):
+        links = re.findall(r'\]\((?!http)(.*?)(?:#.*?)?\)', family.readme.read_text())
+        assert links and all((family.folder / link).exists() for link in links)
+
+
+def test_readme_without_a_place_for_the_table(tmp_path):
+    with pytest.raises(UserError, match='README.md needs a line'):
+        Family('x', tmp_path, ()).updated_readme()
 
 
 def test_every_config_is_in_it_once_and_every_link_leads_somewhere():

@@ -73,7 +73,7 @@ def test_conventions_by_hand(every_operation):
 @pytest.mark.parametrize('name', [
     'eca_resnet/eca-resnet18-k3577_4xb64_in1k',
     'mobilenet_v2/se-mobilenet-v2_4xb24_in1k',
-    pytest.param('attention_resnet/gc-resnet50_4xb64_in1k', marks=pytest.mark.slow),
+    pytest.param('gc_resnet/gc-resnet50_4xb64_in1k', marks=pytest.mark.slow),
     pytest.param('mask_rcnn/mask-rcnn_nl-r50_fpn_4xb2-1x_coco', marks=pytest.mark.slow),
     pytest.param('retinanet/retinanet_se-r50_fpn_4xb2-1x_coco', marks=pytest.mark.slow),
 ])

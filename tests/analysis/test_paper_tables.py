@@ -3,10 +3,10 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 
 from eca_mm.analysis.paper_markdown import as_markdown
 from eca_mm.analysis.paper_tables import TABLES, load_figures, recompute
+from tests.support.catalog import metafiles
 
 ROOT = Path(__file__).resolve().parents[2]
 FIGURES = load_figures()
@@ -68,13 +68,13 @@ def test_page_has_nothing_else():
 
 def published(path: str) -> list[tuple[dict, dict]]:
     """Metadata and results of every entry of a metafile that names results."""
-    content = yaml.safe_load((ROOT / path).read_text())
+    content = metafiles()[path]
     return [(model, {metric: value for result in model['Results']
                      for metric, value in result['Metrics'].items()})
             for model in content['Models'] if 'Results' in model]
 
 
-METAFILES = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
+METAFILES = list(metafiles())
 METRICS = {'Top 1 Accuracy': ('top1', (2, 3, 4, 7)), 'Top 5 Accuracy': ('top5', (2, 3, 4, 7)),
            'box AP': ('AP', (5, )), 'mask AP': ('AP', (6, ))}
 

@@ -100,8 +100,8 @@ def test_detector_has_the_printed_trainable_parameters(name):
 
 
 # Deeper variants of a network that is here in another depth or kernel size, and mmpretrain's own.
-SLOW = re.compile(r'other_cnns/|(?<!eca)(-|/)resnet(101|152|200)|_(se)-r101|nl-r50'
-                  r'|eca-resnet101-k[579]_|eca-resnet152_4xb64|(cnn|retinanet)_r101|gc2-')
+SLOW = re.compile(r'(densenet|inception_v3|resnext)/|(?<!eca)(-|/)resnet(101|152|200)|_(se)-r101'
+                  r'|nl-r50|eca-resnet101-k[579]_|eca-resnet152_4xb64|(cnn|retinanet)_r101|gc2-')
 
 
 @pytest.mark.parametrize('name', [

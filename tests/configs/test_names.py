@@ -1,4 +1,5 @@
 """Names say what a config is, and every list of configs is complete."""
+import itertools
 import re
 from pathlib import Path
 
@@ -29,8 +30,8 @@ def test_name_tells_the_config(name):
         assert folder == match['model'].replace('-', '_')
         assert (backbone.type == 'ECAResNet') == (match['attention'] == 'eca-')
     elif folder == 'eca_resnet':
-        assert backbone.type == 'ECAResNet'
-        assert match['model'] == f'eca-resnet{backbone.depth}'
+        assert backbone.type == ('AttentionResNet' if '-ns-' in file else 'ECAResNet')
+        assert match['model'].replace('-ns', '') == f'eca-resnet{backbone.depth}'
     elif folder == 'eca_mobilenet_v2':
         assert (backbone.type, match['model']) == ('ECAMobileNetV2', 'eca-mobilenet-v2')
 
@@ -52,6 +53,7 @@ def test_metafile_entries_fit_their_folder(path):
         assert model['In Collection'] == collection['Name']
         assert Path(model['Config']).stem == model['Name']
         assert Path(model['Config']).parent == Path(path).parent
+        assert Path(collection['README']) == Path(path).with_name('README.md')
         config = load(model['Config'].removeprefix('configs/'))
         assert collection['Metadata']['Epochs'] == config.train_cfg.max_epochs
         assert collection['Metadata']['Batch Size'] == config.auto_scale_lr.base_batch_size
@@ -97,6 +99,14 @@ def scopes(node) -> set:
     if isinstance(node, dict):
         return {node.get('_scope_')}.union(*map(scopes, node.values()))
     return set().union(*map(scopes, node)) if isinstance(node, list | tuple) else set()
+
+
+def test_what_replaces_a_whole_part_of_its_base_says_why():
+    for path in (ROOT / 'configs').rglob('*.py'):
+        lines = path.read_text().splitlines()
+        for before, line in itertools.pairwise(lines):
+            assert '_delete_' not in line.partition('#')[0] or '#' in line or (
+                before.strip().startswith('#')), f'{path.name}: {line.strip()}'
 
 
 @pytest.mark.parametrize('path', sorted(

@@ -49,6 +49,15 @@ def test_good_annotations_are_read_as_mmdet_does(annotations):
     assert len(found[0]['instances']) == 2
 
 
+def test_images_are_chosen_by_their_ids(annotations):
+    ids = [image['id'] for image in json.loads(annotations.read_text())['images']]
+    chosen = [ids[2], ids[0]]
+    found = build(annotations, image_ids=chosen)
+    assert [found[i]['img_id'] for i in range(len(found))] == chosen
+    with pytest.raises(UserError, match='no image for 1 of the 2 image_ids .999.'):
+        build(annotations, image_ids=[ids[0], 999])
+
+
 @pytest.mark.parametrize(('edit', 'named'), [
     (lambda c: c['annotations'][0].update(category_id=77), 'category ids .* 77'),
     (lambda c: c['categories'][0].update(name='Red'), "no category for .*red.*mean 'Red'"),

@@ -20,7 +20,8 @@ PAPER_CONFIGS = [name for name in ALL_CONFIGS if '_4xb' in name]
 CLASSIFIERS = [name for name in PAPER_CONFIGS if '_in1k' in name]
 DETECTORS = [name for name in PAPER_CONFIGS if '_coco' in name]
 # ECA with the authors' and with adaptive kernel sizes, and the detectors' plain baselines.
-ECA_CLASSIFIERS = [name for name in CLASSIFIERS if name.startswith(('eca_resnet', 'eca_mobile'))]
+ECA_CLASSIFIERS = [name for name in CLASSIFIERS
+                   if name.startswith(('eca_resnet/eca-resnet', 'eca_mobile'))]
 PAIRED_DETECTORS = [name for name in DETECTORS if re.search(r'_(eca-)?r\d', name)]
 
 

@@ -1,17 +1,11 @@
-_base_ = 'mmpretrain::_base_/datasets/imagenet_bs32_pil_resize.py'
+# MMPretrain's bicubic ImageNet with two other numbers: the crop, and the short side for testing.
+_base_ = 'mmpretrain::_base_/datasets/imagenet_bs32_pil_bicubic.py'
 
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='RandomResizedCrop', scale=256, backend='pillow', interpolation='bicubic'),
-    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-    dict(type='PackInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='ResizeEdge', scale=292, edge='short', backend='pillow', interpolation='bicubic'),
-    dict(type='CenterCrop', crop_size=256),
-    dict(type='PackInputs'),
-]
+train_pipeline = _base_.train_pipeline
+train_pipeline[1].scale = 256
+test_pipeline = _base_.test_pipeline
+test_pipeline[1].scale = 292
+test_pipeline[2].crop_size = 256
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))

@@ -1,3 +1,0 @@
-_base_ = 'mmpretrain::_base_/models/resnet101.py'
-
-model = dict(backbone=dict(type='ECAResNet', kernel_size='adaptive'))
