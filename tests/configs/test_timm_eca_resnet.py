@@ -7,6 +7,7 @@ import timm
 import torch
 from mmdet.registry import MODELS
 from mmdet.testing import demo_mm_inputs
+from mmengine.registry import init_default_scope
 from mmpretrain.registry import TRANSFORMS
 
 from eca_mm.analysis import build_model, measure_complexity
@@ -63,6 +64,7 @@ def test_preprocessing_is_that_of_the_weights(model, theirs):
             math.floor(size / cfg.crop_pct), 'short', 'pillow', cfg.interpolation)
         assert crop.crop_size == size
         # Interpolation is a name that the transform has to know.
+        init_default_scope(config.default_scope)
         TRANSFORMS.build(resize)
     crop = config.train_dataloader.dataset.pipeline[1]
     assert (crop.scale, crop.interpolation) == (size, cfg.interpolation)
