@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 STACKS ?=
 WORKERS ?= 2
 
-.PHONY: help setup demo test test-slow test-matrix lint mmcv-ops
+.PHONY: help setup demo test test-slow test-matrix lint docs package mmcv-ops
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || \
@@ -37,8 +37,17 @@ test-slow: setup  ## run the tests that take long
 test-matrix:  ## run the default tests in every supported stack, an environment each (hours)
 	@WORKERS=$(WORKERS) .dev_scripts/test_matrix.py $(STACKS)
 
-lint: setup  ## check the style, and that every config parses and is in its metafile
+lint: setup  ## check style, spelling, types, shell scripts, configs and metafiles
 	@.dev_scripts/lint.sh '$(VENV)'
+
+docs: setup  ## build the documentation site into docs/_build/html; a warning is an error
+	@$(RUN) -m sphinx -W --keep-going -q -E -j auto docs docs/_build/html
+	@echo '==> docs/_build/html/index.html'
+
+package: setup  ## build the source distribution and the wheel into dist/, and check them
+	@rm -rf build dist
+	@$(RUN) -m build --no-isolation >/dev/null
+	@$(RUN) -m twine check --strict dist/*
 
 mmcv-ops: setup  ## build mmcv with compiled operators into the environment (20 minutes or more)
 	@.dev_scripts/build_mmcv_ops.sh '$(VENV)'

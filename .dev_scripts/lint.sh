@@ -1,11 +1,17 @@
 #!/usr/bin/env bash
-# usage: lint.sh VENV
-# Everything that is checked without running the project: style, shell syntax, configs and metafiles.
+# usage: lint.sh VENV [--fast]
+# Everything that is checked without running the project: style, spelling, types, shell scripts,
+# configs and metafiles. --fast leaves out what imports torch.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-python=${1:?usage: lint.sh VENV}/bin/python
+venv=${1:?usage: lint.sh VENV [--fast]}
+python=$venv/bin/python
 
 "$python" -m ruff check .
-while IFS= read -r -d '' script; do bash -n "$script"; done < \
-    <(find .ci/run .dev_scripts tools \( -name '*.sh' -o -name run \) -print0)
-"$python" -m pytest -q tests/configs/test_names.py
+"$python" -m codespell_lib
+find .ci/run .dev_scripts tools \( -name '*.sh' -o -name run \) -print0 |
+    xargs -0 "$venv/bin/shellcheck" --external-sources --source-path=SCRIPTDIR
+"$python" -m mypy
+if [ "${2:-}" != --fast ]; then
+    "$python" -m pytest -q tests/configs/test_names.py
+fi

@@ -28,7 +28,7 @@ def call(tool: str, *arguments) -> None:
 
 def overview(folder: Path, path: Path) -> None:
     """Join the first six pictures; each has the ground truth left and the prediction right."""
-    pictures = [cv2.imread(str(p)) for p in sorted(folder.iterdir())[:6]]
+    pictures = [np.asarray(cv2.imread(str(p))) for p in sorted(folder.iterdir())[:6]]
     rows = [np.hstack(pictures[i:i + 2]) for i in range(0, len(pictures) // 2 * 2, 2)]
     cv2.imwrite(str(path), np.vstack(rows))
 

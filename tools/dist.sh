@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Shared by dist_train.sh and dist_test.sh: start TOOL in GPUS processes on this machine.
 # usage: . dist.sh; launch TOOL GPUS ARGUMENTS...
 launch() {

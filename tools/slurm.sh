@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Shared by slurm_train.sh and slurm_test.sh: run TOOL as a Slurm job.
 # usage: . slurm.sh; launch TOOL PARTITION JOB_NAME ARGUMENTS...
 launch() {

@@ -1,5 +1,6 @@
 """What a config's model costs: parameters, multiply-adds and activations, without any weights."""
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from mmdet.models.detectors.base import BaseDetector
@@ -40,7 +41,7 @@ class _TensorForward(nn.Module):
         self.model = model
         self.data_samples = data_samples
 
-    def forward(self, inputs: Tensor):
+    def forward(self, inputs: Tensor) -> Any:
         """Put images (N, 3, H, W) through backbone, neck and heads, without post-processing."""
         return self.model(inputs, self.data_samples, mode='tensor')
 

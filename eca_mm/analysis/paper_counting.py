@@ -42,9 +42,10 @@ class _Counter(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.counts = Counter()
+        self.counts: Counter[str] = Counter()
 
-    def __torch_function__(self, function, types, args=(), kwargs=None):
+    def __torch_function__(self, function: Callable, types: object, args: tuple = (),
+                           kwargs: dict | None = None) -> Any:
         """Call a function of torch and count what it does."""
         out = function(*args, **(kwargs or {}))
         count = _COUNTING.get(function)
@@ -72,13 +73,13 @@ def count_operations(model: nn.Module, shape: tuple[int, int]) -> Counter:
     """
     model = model.to('meta')
 
-    def run(part: nn.Module, inputs) -> Any:
+    def run(part: nn.Module, inputs: Any) -> Any:
         with torch.no_grad(), _Counter() as counter:
             out = part(inputs)
         counts.update(counter.counts)
         return out
 
-    counts = Counter()
+    counts: Counter[str] = Counter()
     features = run(model.backbone, torch.empty(1, 3, *shape, device='meta'))
     # What is pooled so far is pooled by attentions, what the neck pools is not.
     counts['attention_pool'] = counts.pop('global_pool', 0)
@@ -167,7 +168,7 @@ def _product(out: Tensor, left: Tensor, right: Tensor) -> Counter:
 
 
 def _einsum(out: Tensor, equation: str, *operands: Tensor) -> Counter:
-    sizes = {}
+    sizes: dict[str, int] = {}
     for letters, operand in zip(equation.split('->')[0].split(','), operands, strict=True):
         sizes.update(zip(letters.strip(), operand.shape, strict=True))
     return Counter(matmul=prod(sizes.values()))

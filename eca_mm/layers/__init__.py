@@ -13,7 +13,7 @@ from .se import SELayer
 from .se_variants import SEGCLayer, SEVar1Layer, SEVar2Layer, SEVar3Layer
 
 __all__ = [
-    'AAConv2d', 'CBAM', 'ChannelAttention', 'DoubleAttention', 'ECALayer', 'ECANSLayer',
-    'GCBlock', 'GELayer', 'GSoPLayer', 'NonLocalBlock', 'SEGCLayer', 'SELayer', 'SEVar1Layer',
-    'SEVar2Layer', 'SEVar3Layer', 'eca_kernel_size'
+    'CBAM', 'AAConv2d', 'ChannelAttention', 'DoubleAttention', 'ECALayer', 'ECANSLayer', 'GCBlock',
+    'GELayer', 'GSoPLayer', 'NonLocalBlock', 'SEGCLayer', 'SELayer', 'SEVar1Layer', 'SEVar2Layer',
+    'SEVar3Layer', 'eca_kernel_size'
 ]

@@ -1,5 +1,7 @@
-"""AA: attention-augmented convolution (Bello et al., ICCV 2019,
-https://arxiv.org/abs/1904.09925)."""
+"""AA: attention-augmented convolution.
+
+Bello et al., ICCV 2019, https://arxiv.org/abs/1904.09925.
+"""
 from collections.abc import Sequence
 
 import torch
@@ -71,7 +73,7 @@ class AAConv2d(nn.Module):
             raise ValueError(f'map_size is {map_size!r}, but must be the largest height and width '
                              'of the output, e.g. 14 or (14, 14).')
         self.num_heads, self.downsample, self.stride = num_heads, downsample, stride
-        self.map_size = tuple(-(-s // downsample) for s in size)
+        self.map_size = tuple(-(-int(s) // downsample) for s in size)
         # Rounded down to whole channels a head; that gives the published model sizes.
         self.head_keys = max(20, int(key_ratio * out_channels) // num_heads)
         self.head_values = max(1, int(value_ratio * out_channels) // num_heads)

@@ -1,5 +1,7 @@
-"""CBAM: convolutional block attention module (Woo et al., ECCV 2018,
-https://arxiv.org/abs/1807.06521)."""
+"""CBAM: convolutional block attention module.
+
+Woo et al., ECCV 2018, https://arxiv.org/abs/1807.06521.
+"""
 import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn

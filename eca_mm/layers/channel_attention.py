@@ -1,6 +1,7 @@
 """What all attentions that look at nothing but the global average have in common."""
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -108,7 +109,7 @@ class _Excite(nn.Module):
         return self.attention.excite(y)
 
 
-def supports_fused_tail(attention: nn.Module | None) -> bool:
+def supports_fused_tail(attention: nn.Module | None) -> TypeGuard[ChannelAttention]:
     """Tell whether an attention may be computed from its ``excite`` alone.
 
     Args:
@@ -118,9 +119,11 @@ def supports_fused_tail(attention: nn.Module | None) -> bool:
         bool: Whether it is a :class:`ChannelAttention` whose class changes neither how it pools
         nor how it rescales, and that nobody watches through hooks.
     """
+    if not isinstance(attention, ChannelAttention):
+        return False
     cls = type(attention)
-    return (isinstance(attention, ChannelAttention) and cls.gate is ChannelAttention.gate
-            and cls.forward is ChannelAttention.forward and not has_hooks(attention))
+    return (cls.gate is ChannelAttention.gate and cls.forward is ChannelAttention.forward
+            and not has_hooks(attention))
 
 
 def has_hooks(module: nn.Module) -> bool:

@@ -1,5 +1,6 @@
 """Checks of arguments and inputs that all attention layers share."""
 from numbers import Integral
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +11,9 @@ except ImportError:  # torch 2.1
     from torch._dynamo import is_compiling
 
 
-def is_positive_int(value: object) -> bool:
+def is_positive_int(value: object) -> TypeGuard[int]:
     """Whether a value is an integer above zero; True and False are not integers here."""
-    return isinstance(value, Integral) and not isinstance(value, bool) and value > 0
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) > 0
 
 
 def check_in_channels(in_channels: int) -> int:

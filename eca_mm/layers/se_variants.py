@@ -82,15 +82,16 @@ class SEGCLayer(ChannelAttention):
 
     def __init__(self, in_channels: int, groups: int | str = 16) -> None:
         super().__init__(in_channels)
-        by_size = isinstance(groups, str) and groups.startswith('C/') and groups[2:].isdecimal()
-        divisor = int(groups[2:]) if by_size else groups
+        divisor: int | str = groups
+        if isinstance(groups, str) and groups.startswith('C/') and groups[2:].isdecimal():
+            divisor = int(groups[2:])
         if not is_positive_int(divisor):
             raise ValueError(f"groups is {groups!r}, but must be a positive integer or 'C/n' for "
                              'groups of n channels.')
         if in_channels % divisor:
             raise ValueError(f'groups is {groups!r}, which does not divide {in_channels} channels '
                              'into equal groups; choose a divisor of it.')
-        self.groups = in_channels // divisor if by_size else int(divisor)
+        self.groups = in_channels // divisor if isinstance(groups, str) else int(divisor)
         self.fc = nn.Conv1d(in_channels, in_channels, 1, groups=self.groups, bias=False)
 
     def excite(self, y: Tensor) -> Tensor:

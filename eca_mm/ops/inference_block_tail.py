@@ -88,6 +88,7 @@ class InferenceBlockTail(nn.Module):
 
     def _matrix_product(self, x: Tensor, identity: Tensor, overwrite: bool) -> Tensor:
         weight, bias = self.conv.weight.flatten(1), self.conv.bias
+        assert self.attention is not None
         gate = self.attention.excite(F.linear(x.mean((2, 3)), weight, bias))
         weight, bias = weight * gate[:, :, None], gate * bias
         channels_last = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)

@@ -13,7 +13,7 @@ needs no map but z and out.
 """
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 from eca_mm.layers.channel_attention import ChannelAttention, has_hooks, supports_fused_tail
 from eca_mm.layers.checks import is_captured
@@ -93,7 +93,9 @@ def _update_running_statistics(norm: nn.BatchNorm2d, mean: Tensor, var: Tensor, 
 class _TrainingBlockTail(torch.autograd.Function):
 
     @staticmethod
-    def forward(ctx, z, identity, weight, bias, norm, attention, activate, *params):
+    def forward(ctx: FunctionCtx, z: Tensor, identity: Tensor | None, weight: Tensor, bias: Tensor,
+                norm: nn.BatchNorm2d, attention: ChannelAttention, activate: bool,
+                *params: Tensor) -> Tensor:
         if not is_channels_last(z):
             z = z.contiguous()
         if norm.training:
@@ -124,7 +126,7 @@ class _TrainingBlockTail(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad_out):
+    def backward(ctx: FunctionCtx, grad_out: Tensor) -> tuple[Tensor | None, ...]:
         z, out, s, mean, var, weight, bias, *params = ctx.saved_tensors
         layout = torch.channels_last if is_channels_last(z) else torch.contiguous_format
         grad = grad_out.contiguous(memory_format=layout)
@@ -158,7 +160,7 @@ class _TrainingBlockTail(torch.autograd.Function):
 
 def _combine(grad: Tensor, scale: Tensor, z: Tensor, slope: Tensor | None, s: Tensor,
              constant: Tensor) -> Tensor:
-    """scale * grad + slope * (z - s) + constant, all coefficients of shape (N, C)."""
+    """Compute scale * grad + slope * (z - s) + constant; all coefficients are (N, C)."""
     result = torch.empty_like(z)
     if slope is not None:
         constant = constant - slope * s

@@ -18,7 +18,8 @@ from .launchers import environment_rank
 class KeyValues(DictAction):
     """``K=V ...`` arguments as mmengine reads them; anything else is misuse of the command."""
 
-    def __call__(self, parser, namespace, values, option_string=None) -> None:
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace,
+                 values: list[str], option_string: str | None = None) -> None:
         """Add the pairs to the namespace."""
         try:
             super().__call__(parser, namespace, values, option_string)

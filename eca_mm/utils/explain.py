@@ -1,8 +1,9 @@
 """From an exception to the one sentence that a user needs."""
 import errno
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType, TracebackType
+from typing import Any
 
 from torch import distributed
 
@@ -28,7 +29,7 @@ def explain(error: BaseException) -> str | None:
         str | None: One sentence; None for an error that is not the user's, whose traceback is
         then worth more than any sentence.
     """
-    link = error
+    link: BaseException | None = error
     while link is not None:
         if isinstance(link, UserError):
             # A DataLoader worker wraps the message in its whole traceback.
@@ -36,7 +37,7 @@ def explain(error: BaseException) -> str | None:
         link = link.__cause__ or link.__context__
     if lost_peer(error):
         return ('Another process of this run has ended or does not answer any more '
-                f'({_LOST_PEER.search(str(error))[0]}); what it printed tells why: go on with '
+                f'({_reason(error)}); what it printed tells why: go on with '
                 '--resume.')
     if isinstance(error, OSError):
         return _explain_system(error)
@@ -62,6 +63,11 @@ def lost_peer(error: BaseException) -> bool:
             and _LOST_PEER.search(str(error)) is not None)
 
 
+def _reason(error: BaseException) -> str:
+    found = _LOST_PEER.search(str(error))
+    return found[0] if found else str(error)
+
+
 def _explain_system(error: OSError) -> str | None:
     number, reason, name = error.errno, error.strerror, error.filename
     if number is None:
@@ -82,6 +88,7 @@ def _explain_system(error: OSError) -> str | None:
         errno.ENOENT: 'check the path',
     }.get(number, 'check the path and its permissions')
     where = f'{name}: ' if name else ''
+    reason = reason or type(error).__name__
     return f'{where}{reason[0].lower()}{reason[1:]}; {remedy}.'
 
 
@@ -95,7 +102,7 @@ def _explain_registry(error: KeyError) -> str | None:
     name = match[1] or match[3]
     names = set()
     for frame in _frames(error.__traceback__):
-        registry = frame.f_locals.get('registry') or frame.f_locals.get('self')
+        registry: Any = frame.f_locals.get('registry') or frame.f_locals.get('self')
         while hasattr(registry, 'module_dict'):
             names.update(registry.module_dict)
             registry = registry.parent
@@ -134,13 +141,13 @@ def _explain_value(error: Exception) -> str | None:
     return f'The config has a value that cannot be used: {error}' if built and ours else None
 
 
-def _frames(trace: TracebackType | None):
+def _frames(trace: TracebackType | None) -> Iterator[FrameType]:
     while trace is not None:
         yield trace.tb_frame
         trace = trace.tb_next
 
 
-def _resolve(name: str, frame: FrameType):
+def _resolve(name: str, frame: FrameType) -> Callable | None:
     found = frame.f_locals.get(name) or frame.f_globals.get(name)
     return found if callable(found) else None
 

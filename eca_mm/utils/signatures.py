@@ -19,7 +19,8 @@ def arguments(kind: Callable) -> tuple[dict, bool]:
     if inspect.isclass(kind):
         functions = [vars(base)['__init__'] for base in inspect.getmro(kind)[:-1]
                      if '__init__' in vars(base)]
-    found, takes_others = {}, False
+    found: dict[str, inspect.Parameter] = {}
+    takes_others = False
     for function in functions:
         try:
             parameters = inspect.signature(function).parameters.values()

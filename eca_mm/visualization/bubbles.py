@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from modelindex.load_model_index import load
@@ -111,7 +112,7 @@ def draw_bubbles(bubbles: list[Bubble]) -> Figure:
     Returns:
         Figure: The picture.
     """
-    families = {}
+    families: dict[str, list[Bubble]] = {}
     for bubble in bubbles:
         families.setdefault(bubble.family, []).append(bubble)
     with paper_style():
@@ -140,7 +141,8 @@ def draw_bubbles(bubbles: list[Bubble]) -> Figure:
         ax.margins(.12)
         legend = figure.legend(loc='outside right upper', labelspacing=.8)
         for handle in legend.legend_handles:
-            handle.set_sizes([60])
+            if isinstance(handle, PathCollection):
+                handle.set_sizes([60])
         _draw_scale(figure, max(bubble.flops for bubble in bubbles))
     return figure
 

@@ -1,8 +1,10 @@
 """The paper's Figure 6: mean channel weights of every block, by class."""
 import io
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import nn
 
@@ -73,8 +75,9 @@ def write_arrays(models: list[ChannelWeights], path: str) -> None:
         path (str): The ``.npz`` file.
     """
     first = models[0]
-    arrays = {'classes': np.array(first.classes), 'models': np.array([m.label for m in models]),
-              'images': next(iter(first.blocks.values())).counts}
+    arrays: dict[str, Any] = {
+        'classes': np.array(first.classes), 'models': np.array([m.label for m in models]),
+        'images': next(iter(first.blocks.values())).counts}
     for model in models:
         for name, block in model.blocks.items():
             between, within = block.variances()
@@ -127,7 +130,7 @@ def draw_channel_weights(models: list[ChannelWeights], blocks: list[str],
     return figure
 
 
-def _draw_block(ax, block: ClassStatistics | None, chosen: dict[int, str]) -> None:
+def _draw_block(ax: Axes, block: ClassStatistics | None, chosen: dict[int, str]) -> None:
     if block is None:
         ax.text(.5, .5, 'no channel attention', transform=ax.transAxes, ha='center', va='center')
         return

@@ -34,7 +34,7 @@ class ClassStatistics:
 
     def __init__(self, num_classes: int, channels: int) -> None:
         self.counts = np.zeros(num_classes, dtype=np.int64)
-        self._origin = None
+        self._origin: np.ndarray | None = None
         self._sums = np.zeros((num_classes, channels))
         self._squares = np.zeros((num_classes, channels))
 
@@ -58,7 +58,7 @@ class ClassStatistics:
         """Mean of every class, of shape (K, C); nan for a class without images."""
         means = np.full_like(self._sums, np.nan)
         seen = self.counts > 0
-        means[seen] = self._origin + self._sums[seen] / self.counts[seen, None]
+        means[seen] = np.asarray(self._origin) + self._sums[seen] / self.counts[seen, None]
         return means
 
     def overall(self) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Training curves and COCO results of several runs on one page."""
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from eca_mm.utils.errors import UserError
@@ -29,7 +30,7 @@ def coco_results(runs: dict[str, Run], best: bool = False) -> dict[str, dict[str
     Raises:
         UserError: If a run has no COCO AP.
     """
-    results = {}
+    results: dict[str, dict[str, dict[str, float | None]]] = {}
     for label, run in runs.items():
         keys = [f'coco/{kind}_mAP' for kind in KINDS]
         having = [r for r in run.validations if any(key in r for key in keys)]
@@ -98,18 +99,18 @@ def _line(style: dict) -> dict:
     return dict(color=style['color'], linestyle=style['linestyle'])
 
 
-def _draw_losses(ax, runs: dict[str, Run], styles: dict) -> None:
+def _draw_losses(ax: Axes, runs: dict[str, Run], styles: dict) -> None:
     for label, run in runs.items():
         steps, values = run.series('loss')
         ax.plot(steps, values, color=styles[label]['color'], alpha=.25, linewidth=.8)
         # Single batches are noisy: the eye follows the mean over a twentieth of the records.
         width = max(1, len(values) // 20)
-        smooth = np.convolve(values, np.ones(width) / width, 'valid') if values else []
+        smooth = np.convolve(values, np.ones(width) / width, 'valid') if values else np.empty(0)
         ax.plot(steps[width - 1:], smooth, label=label, **_line(styles[label]))
     ax.set(xlabel='iteration', ylabel='loss')
 
 
-def _draw_ap(ax, runs: dict[str, Run], styles: dict, kinds: list[str]) -> None:
+def _draw_ap(ax: Axes, runs: dict[str, Run], styles: dict, kinds: list[str]) -> None:
     for label, run in runs.items():
         for i, kind in enumerate(kinds):
             steps, values = run.series(f'coco/{kind}_mAP')
@@ -120,7 +121,7 @@ def _draw_ap(ax, runs: dict[str, Run], styles: dict, kinds: list[str]) -> None:
     ax.set(xlabel='iteration', ylabel='AP, %', ylim=(0, None))
 
 
-def _draw_bars(ax, kind: str, rows: dict[str, dict], labels: list[str]) -> None:
+def _draw_bars(ax: Axes, kind: str, rows: dict[str, dict], labels: list[str]) -> None:
     width = .8 / len(labels)
     for i, label in enumerate(labels):
         values = rows.get(label, {})

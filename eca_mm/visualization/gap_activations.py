@@ -2,6 +2,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from mmengine.config import Config
 from torch import nn
@@ -98,7 +99,7 @@ def draw_averages(groups: list[BlockAverages], images: list[str]) -> Figure:
     return figure
 
 
-def _draw_block(left, right, group: BlockAverages, images: list[str]) -> None:
+def _draw_block(left: Axes, right: Axes, group: BlockAverages, images: list[str]) -> None:
     # One band for all images: those of single images hardly differ.
     low, high = np.mean([found.band for found in group.periodicity], axis=0)
     lags = np.arange(len(low))

@@ -87,7 +87,7 @@ def record_gates(model: nn.Module) -> Iterator[dict[str, tuple[Tensor, Tensor]]]
         UserError: If the model has no channel attention.
     """
     layers = channel_attentions(model)
-    records = {}
+    records: dict[str, tuple[Tensor, Tensor]] = {}
     for name, layer in layers.items():
         _listen(layer, name, records)
     try:
@@ -106,7 +106,7 @@ def _listen(layer: ChannelAttention, name: str, records: dict) -> None:
         return weights
 
     # On the instance: the class stays as it is, by which the fast forms know a layer.
-    layer.excite = listened
+    setattr(layer, 'excite', listened)  # noqa: B010  mypy takes an assignment for a mistake
 
 
 @torch.no_grad()

@@ -144,10 +144,10 @@ def find_class(name: str, classes: tuple) -> int:
     Raises:
         UserError: If no class has this name; names the nearest one.
     """
-    known = {}
-    for index, entry in enumerate(classes):
+    known: dict[str, int] = {}
+    for number, entry in enumerate(classes):
         for key in (entry, *entry.split(',')):
-            known.setdefault(key.strip().lower(), index)
+            known.setdefault(key.strip().lower(), number)
     index = known.get(name.strip().lower())
     if index is None:
         near = difflib.get_close_matches(name.lower(), known, 1, cutoff=0)

@@ -1,4 +1,5 @@
 """The paper's Figure 4: accuracy against the kernel size of ECA."""
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,7 +67,7 @@ def _kernel(kind: str, backbone: dict) -> int | str:
     return ' + '.join(sorted(name.removesuffix('Layer') for name in kinds)) or 'no attention'
 
 
-def _size(kernel_size) -> int | str:
+def _size(kernel_size: int | str | Sequence[int]) -> int | str:
     if isinstance(kernel_size, int | str):
         return kernel_size
     sizes = list(kernel_size)
@@ -87,7 +88,7 @@ def draw_kernel_sweep(runs: list[SweptRun], metric: str) -> Figure:
     Raises:
         UserError: If no run has one kernel size everywhere.
     """
-    results = {}
+    results: dict[str, dict[int | str, list[float]]] = {}
     for run in runs:
         results.setdefault(run.network, {}).setdefault(run.kernel, []).append(run.result)
     sizes = sorted({run.kernel for run in runs if isinstance(run.kernel, int)})
@@ -111,7 +112,7 @@ def draw_kernel_sweep(runs: list[SweptRun], metric: str) -> Figure:
             for j, name in enumerate(others):
                 label = (f'ECA-{network}, k {name}' if name == 'adaptive' or name[0].isdigit()
                          else f'{network}, {name}')
-                ax.axhline(np.mean(kernels[name]), color=colour, label=label, linewidth=1,
+                ax.axhline(float(np.mean(kernels[name])), color=colour, label=label, linewidth=1,
                            linestyle=DASHES[1 + j % (len(DASHES) - 1)])
         ax.set_xticks(sizes)
         ax.set_xlabel('kernel size k')

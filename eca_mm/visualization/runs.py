@@ -100,7 +100,7 @@ def read_run(path: str) -> Run:
         config = _config(file.parent / 'config.py')
         first = training[0]['step']
         if run is None or not config.get('resume'):
-            notes = [] if run is None else [
+            notes: list[str] = [] if run is None else [
                 f'{path}: the start of {file.parts[-3]} was not resumed; what was logged before '
                 'it is left out.']
             run = Run(folder, config, training, validations, notes)

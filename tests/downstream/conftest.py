@@ -12,8 +12,8 @@ from tests.conftest import REPOSITORY
 # Everything that a build reads; not the virtual environment or other big folders of a checkout.
 PARTS = (
     '.dev_scripts', 'configs', 'docs', 'eca_mm', 'requirements', 'tests', 'tools',
-    'CITATION.cff', 'CONTRIBUTING.md', 'LICENSE', 'MANIFEST.in', 'Makefile', 'README.md',
-    'model-index.yml', 'pyproject.toml', 'requirements.txt', 'ruff.toml', 'setup.cfg')
+    'CHANGELOG.md', 'CITATION.cff', 'CONTRIBUTING.md', 'LICENSE', 'MANIFEST.in', 'Makefile',
+    'README.md', 'model-index.yml', 'pyproject.toml', 'requirements.txt', 'ruff.toml', 'setup.cfg')
 
 
 class Environment:

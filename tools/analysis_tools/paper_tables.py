@@ -41,7 +41,7 @@ def main() -> None:
 
     figures = load_figures()
     rows = [(number, name) for number in wanted for name in figures[f'table{number}']['rows']]
-    tables = {f'table{number}': {} for number in wanted}
+    tables: dict[str, dict] = {f'table{number}': {} for number in wanted}
     for number, name in track(rows, 'Recomputing', console=Console(stderr=True)):
         tables[f'table{number}'][name] = recompute(number, name)
 

@@ -31,8 +31,9 @@ def main() -> None:
     args = parser.parse_args()
     check_outputs(args)
 
-    paths, _, labels = zip(*(image.partition('=') for image in args.images), strict=True)
-    labels = [label or Path(path).stem for path, label in zip(paths, labels, strict=True)]
+    named = [image.partition('=')[::2] for image in args.images]
+    paths = [path for path, _ in named]
+    labels = [label or Path(path).stem for path, label in named]
     groups = [group for label, config, model in named_models(parser, args)
               for group in collect_averages(model, config, label, paths, args.blocks)]
     save_picture(draw_averages(groups, labels), args.out)
