@@ -1,0 +1,192 @@
+"""Frames and events in one view: DSEC's two left cameras stand side by side.
+
+The rectified cameras share one orientation, so at infinite depth a homography leads from one
+picture to the other. Events are given as the sensor saw them (the *distorted* view); a map gives
+their places in the *rectified* view.
+"""
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import yaml
+
+from eca_mm.utils.errors import UserError
+
+from .arrays import Events
+from .hdf5 import open_hdf5
+
+VIEWS = ('distorted', 'rectified')
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The left event camera (0) and the left frame camera (1), both rectified.
+
+    Attributes:
+        k_event (np.ndarray): Intrinsics of the rectified event camera, of shape (3, 3).
+        k_frame (np.ndarray): Intrinsics of the rectified frame camera, of shape (3, 3).
+        r_event (np.ndarray): Rotation from the event camera to its rectified form, (3, 3).
+        r_frame (np.ndarray): Rotation from the frame camera to its rectified form, (3, 3).
+        r_frame_from_event (np.ndarray): Rotation from the event to the frame camera, (3, 3).
+    """
+
+    k_event: np.ndarray
+    k_frame: np.ndarray
+    r_event: np.ndarray
+    r_frame: np.ndarray
+    r_frame_from_event: np.ndarray
+
+    @classmethod
+    def read(cls, path: str | os.PathLike) -> Calibration:
+        """Read a ``cam_to_cam.yaml``.
+
+        Args:
+            path (str | os.PathLike): The file.
+
+        Returns:
+            Calibration: Its content.
+
+        Raises:
+            UserError: If it cannot be read, or lacks something or has it in another form.
+        """
+        try:
+            content = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            reason = getattr(error, 'strerror', None) or ' '.join(str(error).split())
+            raise UserError(f'Calibration {path} cannot be read ({reason}); fetch it again.'
+                            ) from error
+        return cls(_intrinsics(path, content, 'camRect0'), _intrinsics(path, content, 'camRect1'),
+                   _matrix(path, content, 'R_rect0'), _matrix(path, content, 'R_rect1'),
+                   _matrix(path, content, 'T_10'))
+
+    @property
+    def homography(self) -> np.ndarray:
+        """From pixels of the rectified frame to the rectified event view, of shape (3, 3)."""
+        return (self.k_event @ self.r_event @ self.r_frame_from_event.T @ self.r_frame.T
+                @ np.linalg.inv(self.k_frame))
+
+
+def _value(path: str | os.PathLike, content: object, *keys: str) -> object:
+    for key in keys:
+        if not isinstance(content, dict) or key not in content:
+            raise UserError(f'Calibration {path} has no {".".join(keys)}; a cam_to_cam.yaml of '
+                            'DSEC is expected.')
+        content = content[key]
+    return content
+
+
+def _numbers(path: str | os.PathLike, content: object, shape: tuple, *keys: str) -> np.ndarray:
+    value = _value(path, content, *keys)
+    try:
+        array = np.array(value, np.float64)
+    except (TypeError, ValueError):
+        array = np.zeros(0)
+    if array.shape != shape or not np.isfinite(array).all():
+        raise UserError(f'Calibration {path} has {".".join(keys)} = {value}, but numbers of shape '
+                        f'{shape} are expected.')
+    return array
+
+
+def _intrinsics(path: str | os.PathLike, content: object, camera: str) -> np.ndarray:
+    fx, fy, cx, cy = _numbers(path, content, (4, ), 'intrinsics', camera, 'camera_matrix')
+    return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+
+
+def _matrix(path: str | os.PathLike, content: object, name: str) -> np.ndarray:
+    size = 4 if name.startswith('T') else 3
+    rotation = _numbers(path, content, (size, size), 'extrinsics', name)[:3, :3]
+    if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3):
+        raise UserError(f'Calibration {path} has an extrinsics.{name} that is not a rotation; '
+                        'fetch it again.')
+    return rotation
+
+
+def read_rectify_map(path: str | os.PathLike, height: int = 480, width: int = 640) -> np.ndarray:
+    """Read a ``rectify_map.h5``.
+
+    Args:
+        path (str | os.PathLike): The file.
+        height (int): Rows of the sensor. Defaults to 480.
+        width (int): Columns of the sensor. Defaults to 640.
+
+    Returns:
+        np.ndarray: The rectified place (x, y) of every pixel, float32 of shape (H, W, 2).
+
+    Raises:
+        UserError: If the file cannot be read or holds no such map.
+    """
+    with open_hdf5(path, 'Rectification map') as file:
+        try:
+            values = file['rectify_map'][()] if 'rectify_map' in file else None
+        except (OSError, KeyError, RuntimeError) as error:
+            raise UserError(f'Rectification map {path} is damaged ({error}); fetch it again.'
+                            ) from error
+    if np.shape(values) != (height, width, 2):
+        raise UserError(f'Rectification map {path} has a rectify_map of shape {np.shape(values)}, '
+                        f'but {(height, width, 2)} is expected.')
+    return values.astype(np.float32)
+
+
+def rectify_events(events: Events, rectify_map: np.ndarray) -> Events:
+    """Move events to the rectified view.
+
+    Args:
+        events (Events): As the sensor saw them.
+        rectify_map (np.ndarray): Of shape (H, W, 2).
+
+    Returns:
+        Events: With fractional places, some of which may lie outside of the sensor.
+    """
+    place = rectify_map[events.y, events.x]
+    return Events(place[:, 0], place[:, 1], events.t, events.polarity)
+
+
+def frame_map(calibration: Calibration,
+              view: str,
+              rectify_map: np.ndarray | None = None,
+              height: int = 480,
+              width: int = 640) -> np.ndarray:
+    """Where in the rectified frame the pixels of an event view look.
+
+    Args:
+        calibration (Calibration): The two cameras.
+        view (str): ``'distorted'`` or ``'rectified'``.
+        rectify_map (np.ndarray, optional): Of shape (H, W, 2), for the distorted view.
+        height (int): Rows of the view. Defaults to 480.
+        width (int): Columns of the view. Defaults to 640.
+
+    Returns:
+        np.ndarray: Places (x, y) in the frame, in double precision, of shape (H, W, 2).
+
+    Raises:
+        ValueError: If the view is unknown, or the distorted one comes without its map.
+    """
+    if view not in VIEWS:
+        raise ValueError(f'view is {view!r}, but must be one of {VIEWS}.')
+    if view == 'rectified':
+        place = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float64)
+    elif rectify_map is None:
+        raise ValueError("The view 'distorted' needs the rectify_map of its sequence.")
+    else:
+        place = rectify_map.astype(np.float64)
+    ray = np.concatenate([place, np.ones_like(place[..., :1])], -1)
+    ray = ray @ np.linalg.inv(calibration.homography).T
+    return ray[..., :2] / ray[..., 2:]
+
+
+def warp_frame(frame: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Draw a frame in an event view.
+
+    Args:
+        frame (np.ndarray): The rectified frame, of shape (H', W') or (H', W', 3).
+        places (np.ndarray): What :func:`frame_map` gives, of shape (H, W, 2).
+
+    Returns:
+        np.ndarray: Of shape (H, W) or (H, W, 3); black where the frame does not reach.
+    """
+    return cv2.remap(frame, places.astype(np.float32), None, cv2.INTER_LINEAR,
+                     borderMode=cv2.BORDER_CONSTANT, borderValue=0)
