@@ -44,7 +44,7 @@ up_to_date() { [ -f "$1" ] && [ "$(cat "$1")" = "$2" ]; }
 if ! up_to_date "$packages_stamp" "$packages"; then
     rm -f "$packages_stamp"
     files=(-r "$root/requirements.txt")
-    for extra in onnx tests docs lint; do files+=(-r "$root/requirements/$extra.txt"); done
+    for extra in onnx events tests docs lint; do files+=(-r "$root/requirements/$extra.txt"); done
     # Compiled mmcv (`make mmcv-ops`) stays: the two would overwrite each other.
     "$python" -m pip show -q mmcv 2>/dev/null || files+=(-r "$root/requirements/lite.txt")
     echo "==> Installing the pinned packages (several GB on Linux, most of it torch)"

@@ -20,7 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / 'docs' / 'compatibility.md'
 RULE = '| --- ' * 12 + '|'
 SHOWN = ('torch', 'torchvision', 'numpy', 'mmengine', 'mmcv', 'mmdet', 'mmpretrain')
-OURS = ('-r', 'requirements.txt', '-r', 'requirements/onnx.txt', '-r', 'requirements/tests.txt')
+OURS = ('-r', 'requirements.txt', '-r', 'requirements/onnx.txt', '-r', 'requirements/events.txt',
+        '-r', 'requirements/tests.txt')
 LITE = ('-r', 'requirements/lite.txt')
 PINNED = (*OURS, *LITE, '-c', 'requirements/constraints.txt')
 
@@ -49,7 +50,8 @@ STACKS = {
         (('torch==2.12.1', 'torchvision==0.27.1', 'psutil'),
          ('onedl-mmengine==0.10.12', 'onedl-mmcv==2.3.6',
           'onedl-mmdetection==3.5.1', 'onedl-mmpretrain==1.3.6', 'imgaug', 'safetensors',
-          '-r', 'requirements/onnx.txt', '-r', 'requirements/tests.txt', 'torch==2.12.1')),
+          '-r', 'requirements/onnx.txt', '-r', 'requirements/events.txt',
+          '-r', 'requirements/tests.txt', 'torch==2.12.1')),
         environment={'MMCV_WITH_OPS': '0'}),
     'mmcv-ops': Stack('mmcv with compiled operators', compile_mmcv=True),
     'python3.13': Stack('Python 3.13', python='3.13'),

@@ -121,7 +121,7 @@ def read_rectify_map(path: str | os.PathLike, height: int = 480, width: int = 64
     """
     with open_hdf5(path, 'Rectification map') as file:
         try:
-            values = file['rectify_map'][()] if 'rectify_map' in file else None
+            values = file['rectify_map'][()] if 'rectify_map' in file else np.zeros(0)
         except (OSError, KeyError, RuntimeError) as error:
             raise UserError(f'Rectification map {path} is damaged ({error}); fetch it again.'
                             ) from error

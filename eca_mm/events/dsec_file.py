@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import math
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,7 +34,7 @@ class DSECEventFile:
 
     def __init__(self, path: str | os.PathLike, height: int = 480, width: int = 640) -> None:
         self.path, self.height, self.width = os.fspath(path), height, width
-        self._file: h5py.File | None = None
+        self._file: Any = None
         self._process: int | None = None
 
     def __getstate__(self) -> dict:
@@ -153,7 +153,7 @@ class DSECEventFile:
                                     't_offset') if name not in file]
         if absent:
             raise self._bad(f'has no {absent[0]!r}', "a DSEC recording ('events.h5') is expected")
-        shapes = [getattr(file['events'][field], 'shape', None) for field in _FIELDS]
+        shapes: Any = [getattr(file['events'][field], 'shape', None) for field in _FIELDS]
         kinds = [getattr(getattr(file['events'][field], 'dtype', None), 'kind', '')
                  for field in _FIELDS]
         if len(set(shapes)) > 1 or len(shapes[0] or ()) != 1 or not set(kinds) <= set('uib'):
@@ -171,7 +171,7 @@ class DSECEventFile:
             raise self._bad(f"has an 'ms_to_idx' that is not sorted or leads beyond its "
                             f'{self._count} events')
 
-    def _read(self, field: str, part: slice) -> np.ndarray:
+    def _read(self, field: str, part: Any) -> np.ndarray:
         self._open()
         try:
             return self._file['events'][field][part]

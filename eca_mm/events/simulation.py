@@ -34,7 +34,9 @@ def simulate_events(pictures: Iterable[np.ndarray],
     """
     if not threshold > 0:
         raise ValueError(f'threshold is {threshold!r}, but must be positive.')
-    parts, reference, previous, before = [], None, None, None
+    parts: list[tuple] = []
+    reference: np.ndarray | None = None
+    before, previous = 0., np.zeros(0)
     for picture, now in zip(pictures, times, strict=True):
         # The offset keeps black pixels from firing without end.
         level = np.log(np.asarray(picture, np.float64) + 1e-2)

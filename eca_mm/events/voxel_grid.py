@@ -1,4 +1,6 @@
-"""Events as a stack of images over time (Zhu et al., CVPR 2019, https://arxiv.org/abs/1812.08156).
+"""Events as a stack of images over time (Zhu et al., CVPR 2019).
+
+https://arxiv.org/abs/1812.08156
 """
 from __future__ import annotations
 
@@ -6,11 +8,14 @@ import functools
 import operator
 from collections.abc import Iterator
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+# Either of NumPy or of PyTorch, as the library that goes with it.
+_Array = Any
 # NumPy 1.25 made ufunc.at several times as fast as bincount on arrays that fit into the cache.
 _HAS_FAST_ADD = tuple(map(int, np.__version__.split('.')[:2])) >= (1, 25)
 _CHUNK = 2**16 if _HAS_FAST_ADD else 2**20
@@ -66,8 +71,8 @@ def voxel_grid(x: np.ndarray | Tensor,
         x, y, t, polarity, (bins, height, width), t0, t1)
 
 
-def _numpy_grid(x, y, t, polarity, shape: tuple, t0: float | None, t1: float | None
-                ) -> np.ndarray:
+def _numpy_grid(x: np.ndarray, y: np.ndarray, t: np.ndarray, polarity: np.ndarray, shape: tuple,
+                t0: float | None, t1: float | None) -> np.ndarray:
     if not len(t):
         return np.zeros(shape)
     first, last = float(t.min() if t0 is None else t0), float(t.max() if t1 is None else t1)
@@ -105,7 +110,8 @@ def _numpy_grid(x, y, t, polarity, shape: tuple, t0: float | None, t1: float | N
     return _cropped(grid.reshape(padded), whole)
 
 
-def _torch_grid(x, y, t, polarity, shape: tuple, t0: float | None, t1: float | None) -> Tensor:
+def _torch_grid(x: Tensor, y: Tensor, t: Tensor, polarity: Tensor, shape: tuple,
+                t0: float | None, t1: float | None) -> Tensor:
     # PyTorch computes little with its unsigned types.
     x, y, t = (v.double() for v in (x, y, t))
     if not len(t):
@@ -130,7 +136,7 @@ def _torch_grid(x, y, t, polarity, shape: tuple, t0: float | None, t1: float | N
     return _cropped(grid.reshape(padded), whole)
 
 
-def _empty_grid(lib: ModuleType, shape: tuple, whole: bool, *device) -> tuple:
+def _empty_grid(lib: ModuleType, shape: tuple, whole: bool, *device: torch.device) -> tuple:
     """A flat grid with one bin more, and with a border where pixels are shared.
 
     So nothing has to be tested in between. With it its shape and the size of a bin.
@@ -142,11 +148,12 @@ def _empty_grid(lib: ModuleType, shape: tuple, whole: bool, *device) -> tuple:
     return padded, plane, lib.zeros(padded[0] * plane, dtype=lib.float64, **options)
 
 
-def _cropped(grid: np.ndarray | Tensor, whole: bool) -> np.ndarray | Tensor:
+def _cropped(grid: _Array, whole: bool) -> _Array:
     return grid[:-1] if whole else grid[:-1, 1:-1, 1:-1]
 
 
-def _kept(x, y, t, shape: tuple, first: float, last: float) -> np.ndarray | Tensor | None:
+def _kept(x: _Array, y: _Array, t: _Array, shape: tuple, first: float, last: float
+          ) -> _Array | None:
     """Mask of the events that reach the grid, None for all of them; NaN never does."""
     masks = [(values > -1) & (values < size) for values, size in ((x, shape[2]), (y, shape[1]))
              if not (bool(values.min() > -1) and bool(values.max() < size))]
@@ -155,7 +162,8 @@ def _kept(x, y, t, shape: tuple, first: float, last: float) -> np.ndarray | Tens
     return functools.reduce(operator.and_, masks) if masks else None
 
 
-def _corners(lib: ModuleType, x, y, index, width: int) -> Iterator[tuple]:
+def _corners(lib: ModuleType, x: _Array, y: _Array, index: _Array, width: int
+             ) -> Iterator[tuple]:
     """Places in the bordered grid of the four pixels around each event, and their shares."""
     left, top = lib.floor(x), lib.floor(y)
     right_share, bottom_share = x - left, y - top

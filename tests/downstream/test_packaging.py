@@ -41,7 +41,8 @@ def test_wheel_metadata(wheel):
     assert {'mmdet', 'mmengine', 'mmpretrain', 'torch', 'torchvision'} <= unconditional
     # Either would overwrite the mmcv that somebody has already.
     assert not unconditional & {'mmcv', 'mmcv-lite'}
-    assert {extra for _, extra in required} == {'', 'lite', 'onnx', 'tests', 'all'}
+    assert {extra for _, extra in required} == {
+        '', 'lite', 'onnx', 'events', 'tests', 'docs', 'lint', 'all'}
     assert ('mmcv-lite', 'lite') in required
 
 
