@@ -1,41 +1,35 @@
 #!/usr/bin/env python
 """Show what a classifier or detector says about pictures."""
-import argparse
 import os
 
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
 from eca_mm.compat import load_checkpoint_file
 from eca_mm.engine.config import load_config, scope
-from eca_mm.utils.cli import HelpFormatter, KeyValues, run
+from eca_mm.utils.cli import run
 from eca_mm.utils.errors import UserError
-from eca_mm.utils.outputs import check_output
+from eca_mm.utils.grammar import add_shared, check_device, new_parser
+from eca_mm.utils.outputs import check_outputs
 
 
 def main() -> None:
     """Parse the command line and predict."""
-    parser = argparse.ArgumentParser(
-        description='Draw the predictions of a classifier or detector on a picture, or on all '
+    parser = new_parser(
+        'Draw the predictions of a classifier or detector on a picture, or on all '
         'pictures of a folder.',
-        epilog='example: python tools/demo.py street.jpg '
+        'python tools/demo.py street.jpg '
         'configs/faster_rcnn/faster-rcnn_eca-r50_fpn_4xb2-1x_coco.py epoch_12.pth '
-        '--out-dir demo_pictures',
-        formatter_class=HelpFormatter)
+        '--out-dir demo_pictures')
     parser.add_argument('image', help='picture, or folder of pictures')
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
+    add_shared(parser, 'config', 'checkpoint', 'device', 'cfg-options', 'overwrite')
     parser.add_argument('--out-dir', required=True, metavar='D', help='where the pictures go')
-    parser.add_argument('--overwrite', action='store_true',
-                        help='allow --out-dir to replace pictures that are there')
     parser.add_argument('--score-thr', type=float, default=0.3, metavar='S',
                         help='lowest score of boxes to draw (default: 0.3)')
-    parser.add_argument('--device', default='cpu', help='cpu (the default), cuda, cuda:1 ...')
-    parser.add_argument('--cfg-options', nargs='+', action=KeyValues, metavar='K=V',
-                        help='override entries of the config')
     args = parser.parse_args()
 
     if not os.path.exists(args.image):
         raise UserError(f'{args.image} does not exist; give a picture or a folder of pictures.')
-    check_output(args.out_dir, args.overwrite)
+    check_outputs(args, args.out_dir)
+    check_device(args.device)
     config = load_config(args.config, args.cfg_options)
     # Broken files end in one sentence here, before a model is built.
     load_checkpoint_file(args.checkpoint)

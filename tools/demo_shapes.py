@@ -1,6 +1,5 @@
 #!/usr/bin/env python
 """Draw a data set, train an ECA Mask R-CNN on it and evaluate it, in minutes on a CPU."""
-import argparse
 import json
 import shlex
 import subprocess
@@ -11,6 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 from mmengine.config import Config
+
+from eca_mm.utils.grammar import new_parser
 
 TOOLS = Path(__file__).resolve().parent
 CONFIG = TOOLS.parent / 'configs/demo/mask-rcnn_eca-r18_fpn_1xb4-400it_shapes.py'
@@ -35,11 +36,11 @@ def overview(folder: Path, path: Path) -> None:
 
 def main() -> None:
     """Make the data, train, evaluate, show the table."""
-    parser = argparse.ArgumentParser(
-        description='Draw a data set of shapes, train an ECA Mask R-CNN on it and evaluate it with '
+    parser = new_parser(
+        'Draw a data set of shapes, train an ECA Mask R-CNN on it and evaluate it with '
         f'pycocotools. Fails if AP50 of boxes or masks stays below {GOAL:.2f}. What an earlier run '
         'has done is not done again.',
-        epilog='example: python tools/demo_shapes.py --work-dir work_dirs/demo')
+        'python tools/demo_shapes.py --work-dir work_dirs/demo')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'),
                         help='for the data, checkpoints and pictures (work_dirs/demo)')
     parser.add_argument('--iters', type=int, help='training iterations (those of the config)')

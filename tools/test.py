@@ -5,11 +5,13 @@ import os
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
 from eca_mm.deploy import FuseHook
 from eca_mm.engine.config import load_config, use_work_dir
+from eca_mm.engine.inputs import input_files
 from eca_mm.engine.outputs import draw_predictions, dump_predictions
 from eca_mm.engine.runner import build_runner
-from eca_mm.utils.cli import new_parser, run
+from eca_mm.utils.cli import run
 from eca_mm.utils.errors import UserError
-from eca_mm.utils.outputs import check_output
+from eca_mm.utils.grammar import new_parser
+from eca_mm.utils.outputs import check_outputs
 
 
 def main() -> None:
@@ -17,13 +19,11 @@ def main() -> None:
     parser = new_parser(
         'Evaluate a checkpoint; detectors print the COCO table.',
         'python tools/test.py configs/faster_rcnn/faster-rcnn_eca-r50_fpn_4xb2-1x_coco.py '
-        'epoch_12.pth --out predictions.pkl --show-dir pictures')
-    parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--out', metavar='F.pkl',
-                        help="write the predictions, in mmdet's or mmengine's dump format")
+        'epoch_12.pth --out predictions.pkl --show-dir pictures',
+        'config', 'checkpoint', 'work-dir', 'launcher', 'cfg-options', 'out', 'overwrite',
+        out=dict(metavar='F.pkl',
+                 help="write the predictions, in mmdet's or mmengine's dump format"))
     parser.add_argument('--show-dir', metavar='D', help='draw the predictions into this folder')
-    parser.add_argument('--overwrite', action='store_true',
-                        help='allow --out and --show-dir to replace what is there')
     parser.add_argument('--fuse', action='store_true',
                         help='test the inference form (eca_mm.deploy.fuse): the same, but faster')
     args = parser.parse_args()
@@ -37,8 +37,7 @@ def main() -> None:
     if not os.path.isfile(args.checkpoint) and '://' not in args.checkpoint:
         raise UserError(f'Checkpoint {args.checkpoint} does not exist; give the path of a .pth '
                         'file.')
-    for path in filter(None, (args.out, args.show_dir)):
-        check_output(path, args.overwrite)
+    check_outputs(args, *filter(None, [args.show_dir]), inputs=input_files(config))
     use_work_dir(config, args.config, args.work_dir)
     config.load_from, config.resume = args.checkpoint, False
     if args.show_dir:

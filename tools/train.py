@@ -1,17 +1,15 @@
 #!/usr/bin/env python
 """Train a classifier or a detector from a config."""
-import os
-
-from rich.console import Console
-
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
 from eca_mm.benchmark.data_profile import STARVED, profile_data, worker_choices
 from eca_mm.checkpoints.latest import latest_checkpoint
 from eca_mm.engine.config import load_config, use_work_dir
 from eca_mm.engine.runner import build_runner, use_amp, use_scaled_lr
-from eca_mm.utils.cli import new_parser, run
+from eca_mm.utils.cli import run
 from eca_mm.utils.errors import UserError
-from eca_mm.utils.results import write_results
+from eca_mm.utils.grammar import new_parser
+from eca_mm.utils.results import add_results
+from eca_mm.utils.terminal import console
 
 
 def main() -> None:
@@ -19,7 +17,8 @@ def main() -> None:
     parser = new_parser(
         'Train a classifier or a detector.',
         'python tools/train.py configs/demo/mask-rcnn_eca-r18_fpn_1xb4-400it_shapes.py '
-        '--cfg-options train_cfg.max_iters=20')
+        '--cfg-options train_cfg.max_iters=20',
+        'config', 'work-dir', 'cfg-options', 'launcher')
     parser.add_argument('--resume', nargs='?', const='auto', metavar='CKPT',
                         help='go on from a checkpoint; without CKPT from the latest one in the '
                         'work directory, if there is one')
@@ -54,11 +53,11 @@ def main() -> None:
         runner.train()
         return
     profile = profile_data(runner, args.profile_data or worker_choices())
-    Console().print(profile.table())
+    console().print(profile.table())
     print(f'num_workers={profile.best.workers} is '
           + ('enough.' if profile.best.waiting(profile.step) < STARVED else
              'the best of them, but the model still waits for data.'))
-    write_results(profile.figures(), os.path.join(config.work_dir, 'data_profile.json'))
+    add_results(profile.figures(), config.work_dir, 'data_profile.json')
 
 
 if __name__ == '__main__':

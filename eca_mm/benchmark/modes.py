@@ -34,7 +34,7 @@ def run_mode(mode: str, models: list[str] | None, settings: Settings, **timing) 
 
     Args:
         mode (str): A key of ``MODES``.
-        models (list[str] | None): What to measure; None for the usual.
+        models (list[str] | None): What to measure; None for the default ones.
         settings (Settings): How to run it.
         **timing: Arguments of :func:`~eca_mm.benchmark.timing.time_in_turns`.
 

@@ -93,7 +93,7 @@ NETWORKS = _networks()
 
 
 def parse_entry(text: str, training: bool) -> BenchmarkEntry:
-    """Find a entry by name.
+    """Find an entry by name.
 
     Args:
         text (str): A key of ``NETWORKS`` and ``_<form>``, or a config file and ``:<form>``; without
@@ -106,7 +106,8 @@ def parse_entry(text: str, training: bool) -> BenchmarkEntry:
     Raises:
         UserError: If there is no such network, or no such form of it.
     """
-    network, _, form = text.partition(':')
+    # The colon of a form, not those of eca_mm::FOLDER/NAME.py.
+    network, form = re.fullmatch(r'(.+?)(?<!:)(?::(?!:)(\w*))?', text, re.S).groups('')
     if network.endswith(('.py', '.yml', '.yaml', '.json')):
         forms = ('', 'unfused') if training else ('', 'fused')
         entry = BenchmarkEntry(Path(network).stem + (form and f'_{form}'), network, form)
@@ -190,8 +191,6 @@ def build_entry(entry: BenchmarkEntry, pool: WeightPool, all_levels: bool = Fals
 def _config(entry: BenchmarkEntry) -> Config:
     if entry.network in NETWORKS:
         config = get_config(f'eca_mm::{NETWORKS[entry.network].config}.py')
-    elif entry.network.startswith('eca_mm::'):
-        config = get_config(entry.network)
     else:
         config = load_config(entry.network)
     backbone = config.model.backbone

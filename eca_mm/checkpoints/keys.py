@@ -6,6 +6,7 @@ from rich.table import Table
 from torch import Tensor
 
 from eca_mm.utils.errors import UserError
+from eca_mm.utils.terminal import printable
 
 
 class MisfitError(UserError):
@@ -75,7 +76,7 @@ class KeyReport:
                             (self.unexpected, 'belong to no layer of the model'),
                             (self.wrong_shape, 'have another shape')):
             if count:
-                names = ', '.join(count[:3]) + (', ...' if len(count) > 3 else '')
+                names = ', '.join(map(printable, count[:3])) + (', ...' if len(count) > 3 else '')
                 parts.append(f'{len(count)} {what} ({names})')
         return ', '.join(parts)
 
@@ -93,7 +94,8 @@ class KeyReport:
         for kind, names in (('missing', self.missing), ('unexpected', self.unexpected),
                             ('wrong shape', self.wrong_shape)):
             more = [f'... {len(names) - limit} more'] if len(names) > limit else []
-            table.add_row(kind, str(len(names)), '\n'.join(names[:limit] + more))
+            table.add_row(kind, str(len(names)),
+                          '\n'.join([*map(printable, names[:limit]), *more]))
         return table
 
 

@@ -66,6 +66,6 @@ def publish(checkpoint: Mapping, target: str | Path, overwrite: bool = False) ->
     digest = hashlib.sha256(data).hexdigest()[:8]
     path = target.with_name(f'{target.stem}-{digest}{target.suffix}')
     if path.exists() and not overwrite:
-        raise UserError(f'{path} exists already; give --force to replace it, or another path.')
+        raise UserError(f'{path} exists already; give --overwrite to replace it, or another path.')
     write_atomically(data, path)
     return path

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from mmengine.utils import track_iter_progress
 from pycocotools import mask as mask_utils
 
 from eca_mm.utils.errors import UserError
+from eca_mm.utils.terminal import progress
 
 CLASSES = ('circle', 'square', 'triangle')
 _CORNERS = (40, 4, 3)
@@ -83,8 +83,7 @@ def _write_split(root: Path, split: str, count: int, size: int, seed: int) -> No
     (root / split).mkdir(parents=True)
     (root / 'annotations').mkdir(exist_ok=True)
     images, annotations = [], []
-    print(f'Drawing {count} {split} images', flush=True)
-    for image_id in track_iter_progress(range(1, count + 1)):
+    for image_id in progress(range(1, count + 1), f'Drawing {count} {split} images'):
         name = f'{image_id:06d}.jpg'
         # A generator per image: how many images there are does not change any of them.
         picture, shapes = draw_image(size, random.Random(f'{seed} {split} {image_id}'))
@@ -93,7 +92,6 @@ def _write_split(root: Path, split: str, count: int, size: int, seed: int) -> No
         images.append(dict(id=image_id, file_name=name, height=size, width=size))
         for shape in shapes:
             annotations.append(dict(id=len(annotations) + 1, image_id=image_id, iscrowd=0, **shape))
-    print(flush=True)
     content = dict(
         info=dict(description=f'Drawn shapes, {split} images, seed {seed}'),
         licenses=[],

@@ -9,8 +9,10 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
+from eca_mm.utils.config_names import config_path
 from eca_mm.utils.errors import UserError
 from eca_mm.utils.signatures import nearest
+from eca_mm.utils.terminal import printable
 
 # Keys that mmengine reads from the config besides the arguments of its Runner.
 _OTHER_KEYS = {'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn', 'compile', 'runner_type',
@@ -25,7 +27,7 @@ def load_config(path: str, options: dict | None = None, checked: bool = True) ->
     """Read a config file, apply overrides and look for misspelt keys.
 
     Args:
-        path (str): A config file (.py, .yml, .yaml or .json).
+        path (str): A config file (.py, .yml, .yaml or .json), or ``eca_mm::FOLDER/NAME.py``.
         options (dict, optional): Overrides by dotted key, as ``--cfg-options`` gives them.
         checked (bool): Whether to look for misspelt keys.
 
@@ -36,9 +38,10 @@ def load_config(path: str, options: dict | None = None, checked: bool = True) ->
         UserError: If the file, one of its bases or an override cannot be used, or if a top-level
             key is nearly one that mmengine knows.
     """
+    path = config_path(path)
     if not os.path.isfile(path):
-        raise UserError(f'Config file {path} does not exist; give the path of a .py, .yml or .json '
-                        'config.')
+        raise UserError(f'Config file {printable(path)} does not exist; give the path '
+                        'of a .py, .yml or .json config.')
     try:
         config = Config.fromfile(path)
     except UserError:

@@ -1,6 +1,6 @@
 """Files are written whole or not at all."""
 import os
-import shutil
+import stat
 from pathlib import Path
 
 
@@ -30,7 +30,8 @@ def write_atomically(data: bytes, path: str | Path) -> None:
                 stream.flush()
                 os.fsync(stream.fileno())
             if os.path.exists(target):
-                shutil.copymode(target, temporary)
+                # Permissions stay, but the right to run as its owner does not pass to new content.
+                os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode) & 0o777)
             os.replace(temporary, target)
         except BaseException:
             if os.path.exists(temporary):

@@ -1,5 +1,4 @@
-"""What the tools' command lines share: arguments, exit codes, errors in one sentence."""
-import argparse
+"""How every tool ends: exit codes, and errors in one sentence."""
 import logging
 import os
 import sys
@@ -7,54 +6,11 @@ import time
 import traceback
 from collections.abc import Callable
 
-from mmengine.config import DictAction
 from torch import distributed
 
 from .explain import explain, lost_peer
-from .help import HelpFormatter
 from .launchers import environment_rank
-
-
-class KeyValues(DictAction):
-    """``K=V ...`` arguments as mmengine reads them; anything else is misuse of the command."""
-
-    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace,
-                 values: list[str], option_string: str | None = None) -> None:
-        """Add the pairs to the namespace."""
-        try:
-            super().__call__(parser, namespace, values, option_string)
-        except (ValueError, AssertionError):
-            parser.error(f'{option_string} expects KEY=VALUE pairs, but got {" ".join(values)}')
-
-
-def side(text: str) -> int:
-    """Read one side of an image from the command line: a positive number of pixels."""
-    value = int(text) if text.isdecimal() else 0
-    if not value:
-        raise argparse.ArgumentTypeError(f'expects two positive integers, but got {text!r}')
-    return value
-
-
-def new_parser(description: str, example: str) -> argparse.ArgumentParser:
-    """Start the argument parser of a training or testing tool.
-
-    Args:
-        description (str): What the tool does.
-        example (str): A command line for the end of ``--help``.
-
-    Returns:
-        argparse.ArgumentParser: With ``config`` and the options that all of them share.
-    """
-    parser = argparse.ArgumentParser(
-        description=description, epilog=f'example: {example}', formatter_class=HelpFormatter)
-    parser.add_argument('config', help='config file')
-    parser.add_argument('--work-dir', help='for logs and checkpoints '
-                        '(default: work_dir of the config, or work_dirs/<config name>)')
-    parser.add_argument('--cfg-options', nargs='+', action=KeyValues, metavar='K=V',
-                        help='override entries of the config, e.g. train_dataloader.batch_size=4')
-    parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm', 'mpi'), default='none',
-                        help='what started the processes of a distributed run')
-    return parser
+from .terminal import printable_lines
 
 
 def run(main: Callable[[], None]) -> None:
@@ -67,6 +23,7 @@ def run(main: Callable[[], None]) -> None:
         main (Callable): The tool; argparse ends it with 2 by itself.
     """
     code = 0
+    logging.setLogRecordFactory(_PrintableRecord)
     try:
         main()
     except KeyboardInterrupt:
@@ -75,9 +32,16 @@ def run(main: Callable[[], None]) -> None:
     except Exception as error:
         sentence = explain(error)
         _wait_for_first_failure(sentence is not None and not lost_peer(error))
-        print(sentence or traceback.format_exc(), file=sys.stderr)
+        print(printable_lines(sentence or traceback.format_exc()), file=sys.stderr)
         code = 1
     _leave(code)
+
+
+class _PrintableRecord(logging.LogRecord):
+    """A message of a log in which names from files do no harm to a terminal."""
+
+    def getMessage(self) -> str:  # noqa: N802
+        return printable_lines(super().getMessage(), limit=100_000)
 
 
 def _leave(code: int) -> None:

@@ -1,26 +1,97 @@
 """Whether what a tool makes may be written where it should go."""
+import argparse
 import os
+from collections.abc import Iterable
 
 from .errors import UserError
+from .terminal import printable
 
 
-def check_output(path: str, overwrite: bool, option: str = '--overwrite') -> None:
-    """Make sure, before the work is done, that its result can be written.
+def check_output(path: str | os.PathLike, overwrite: bool,
+                 inputs: Iterable[str | os.PathLike] = ()) -> None:
+    """Make sure, before the work is done, that its result can be written and nothing gets lost.
 
     Args:
-        path (str): A file or a folder to write.
+        path (str | os.PathLike): A file or a folder to write.
         overwrite (bool): Whether a file or a non-empty folder there may be replaced.
-        option (str): The tool's option that allows it. Defaults to ``'--overwrite'``.
+        inputs (Iterable[str | os.PathLike]): What the same command reads. No option lets a tool
+            write over that, by whatever name, link or hard link it is reached.
 
     Raises:
-        UserError: If something is there already or the place cannot be written to.
+        UserError: If something is there already, the place cannot be written to, or it is what the
+            command reads.
     """
+    path = os.fspath(path)
+    refuse_inputs(path, inputs)
     if os.path.lexists(path) and not overwrite and not (os.path.isdir(path)
                                                         and not os.listdir(path)):
-        raise UserError(f'{path} exists already; give {option} to replace it, or another path.')
+        raise UserError(f'{printable(path)} exists already; give --overwrite to replace it, or '
+                        'another path.')
     folder = os.path.dirname(os.path.abspath(path))
     while not os.path.lexists(folder):
         folder = os.path.dirname(folder)
     if not (os.path.isdir(folder) and os.access(folder, os.W_OK)):
-        raise UserError(f'{path} cannot be written, since {folder} is no folder that can be '
-                        'written to; choose another path.')
+        raise UserError(f'{printable(path)} cannot be written, since {printable(folder)} is not a '
+                        'folder that can be written to; choose another path.')
+
+
+def refuse_inputs(path: str | os.PathLike, inputs: Iterable[str | os.PathLike]) -> None:
+    """Make sure that an output is not what the same command reads.
+
+    Args:
+        path (str | os.PathLike): A file or a folder to write.
+        inputs (Iterable[str | os.PathLike]): Files and folders that are read.
+
+    Raises:
+        UserError: Naming the two.
+    """
+    for source in inputs:
+        if same_file(path, source):
+            also = '' if os.fspath(path) == os.fspath(source) else f' ({printable(source)})'
+            raise UserError(f'{printable(path)} is read by this command{also} and is not written '
+                            'over; choose another path.')
+
+
+def same_file(first: str | os.PathLike, second: str | os.PathLike) -> bool:
+    """Whether two paths lead to one file or folder, also by links, hard links or other spelling."""
+    try:
+        return os.path.samefile(first, second)
+    except (OSError, ValueError):
+        return os.path.realpath(first) == os.path.realpath(second)
+
+
+def check_outputs(args: argparse.Namespace, *more: str | os.PathLike,
+                  inputs: Iterable[str | os.PathLike] = ()) -> None:
+    """Check everything that a command line asks to be written.
+
+    Args:
+        args (argparse.Namespace): With ``overwrite`` and perhaps ``out`` and ``json``. Every other
+            argument that names a file or a folder names an input.
+        *more (str | os.PathLike): Further files or folders to be written.
+        inputs (Iterable[str | os.PathLike]): Further files that are read.
+
+    Raises:
+        UserError: If one exists already, cannot be written, is an input, or is named twice.
+    """
+    values = vars(args)
+    outputs = [*filter(None, (values.get('out'), values.get('json'))), *more]
+    named = [path for key, value in values.items() if key not in ('out', 'json')
+             for path in _paths(value) if os.fspath(path) not in map(os.fspath, more)]
+    sources = [*named, *inputs]
+    for index, path in enumerate(outputs):
+        check_output(path, args.overwrite, sources)
+        if any(same_file(path, other) for other in outputs[:index]):
+            raise UserError(f'{printable(path)} is named for two outputs; give each a path of its '
+                            'own.')
+
+
+def _paths(value: object) -> list[str]:
+    """Files and folders that an argument names: also in lists, as FILE=LABEL and as FILE:FORM."""
+    if isinstance(value, str):
+        parts = {value, value.partition('=')[0], value.rpartition(':')[0]}
+        return [part for part in parts if part and len(part) < 4096 and os.path.lexists(part)]
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return []
+    return [path for item in value for path in _paths(item)]

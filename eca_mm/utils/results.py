@@ -1,42 +1,53 @@
 """Figures as a JSON file."""
-import json
 import os
+import time
+from pathlib import Path
 
-from eca_mm.utils.atomic_files import write_atomically
-from eca_mm.utils.errors import UserError
+import mmengine
+
+from .atomic_files import write_atomically
+from .errors import UserError
+from .outputs import check_output
 
 
-def write_results(figures: dict | list, path: str) -> None:
+def write_results(figures: dict | list, path: str, overwrite: bool = False) -> None:
     """Write figures as JSON, whole or not at all.
 
-    An older JSON file of that name is replaced; any other file is more likely a slip of the
-    command line than meant to go.
-
     Args:
-        figures (dict | list): Names and values, of JSON's types.
+        figures (dict | list): Names and values, of JSON's types or numpy's.
         path (str): File to write.
+        overwrite (bool): Whether a file there may be replaced. Defaults to False.
 
     Raises:
-        UserError: If ``path`` is an existing file that is not JSON.
+        UserError: If there is such a file.
         OSError: If it cannot be written.
     """
-    check_results(path)
-    write_atomically((json.dumps(figures, indent=2) + '\n').encode(), path)
+    check_output(path, overwrite)
+    try:
+        text = mmengine.dump(figures, file_format='json', indent=2)
+    except TypeError as error:
+        raise UserError(f'{path} was not written: the figures hold something that JSON has no '
+                        f'type for ({error}).') from error
+    write_atomically(f'{text}\n'.encode(), path)
 
 
-def check_results(path: str) -> None:
-    """Check that a file may be written, before the work for it is done.
+def add_results(figures: dict | list, folder: str | Path, name: str) -> None:
+    """Write figures as JSON into a folder of ours; those of an earlier run are kept beside them.
 
     Args:
-        path (str): File to write.
+        figures (dict | list): As for :func:`write_results`.
+        folder (str | Path): A work directory.
+        name (str): Name of the file; an older one gets the time it was written into its name.
 
     Raises:
-        UserError: If it is an existing file that is not JSON.
+        OSError: If it cannot be written.
     """
-    if os.path.isfile(path) and os.path.getsize(path):
-        try:
-            with open(path, encoding='utf-8') as stream:
-                json.load(stream)
-        except ValueError as error:
-            raise UserError(f'{path} exists and is no JSON file, so it is left as it is; choose '
-                            'another file for --json.') from error
+    path = Path(folder, name)
+    if path.exists():
+        written = time.strftime('%Y%m%d_%H%M%S', time.localtime(path.stat().st_mtime))
+        kept, count = path.with_name(f'{path.stem}_{written}{path.suffix}'), 1
+        while kept.exists():
+            count += 1
+            kept = path.with_name(f'{path.stem}_{written}_{count}{path.suffix}')
+        os.rename(path, kept)
+    write_results(figures, os.fspath(path))

@@ -1,38 +1,36 @@
 """What the command lines of tools/visualizations share."""
 import argparse
-from pathlib import Path
+from collections.abc import Iterable
 
 from mmengine.config import Config
 from torch import nn
 
 from eca_mm.engine.config import load_config
-from eca_mm.utils.cli import KeyValues
 from eca_mm.utils.errors import UserError
-from eca_mm.utils.help import HelpFormatter
-from eca_mm.utils.outputs import check_output
+from eca_mm.utils.grammar import check_device, labels_for, new_parser
+from eca_mm.utils.outputs import check_outputs
 
 from .models import load_model
 from .style import check_format
 
 
-def new_parser(description: str, example: str, out: str) -> argparse.ArgumentParser:
+def picture_parser(description: str, example: str, out: str,
+                   *shared: str) -> argparse.ArgumentParser:
     """Start the argument parser of a tool that draws a picture.
 
     Args:
         description (str): What the tool does.
         example (str): A command line for the end of ``--help``.
         out (str): Where the picture goes by default.
+        *shared (str): Further shared arguments of :func:`eca_mm.utils.grammar.new_parser`.
 
     Returns:
-        argparse.ArgumentParser: With ``--out``, ``--json`` and ``--force``.
+        argparse.ArgumentParser: With ``--out``, ``--json`` and ``--overwrite``.
     """
-    parser = argparse.ArgumentParser(description=description, epilog=f'example: python {example}',
-                                     formatter_class=HelpFormatter)
-    parser.add_argument('--out', default=out, metavar='F',
-                        help=f'the picture, a .png, .pdf or .svg (default: {out})')
-    parser.add_argument('--json', metavar='F', help='write the figures to this JSON file too')
-    parser.add_argument('--force', action='store_true', help='replace files that exist')
-    return parser
+    return new_parser(description, example, *shared, 'out', 'json', 'overwrite', force=True,
+                      out=dict(default=out,
+                               help=f'the picture, a .png, .pdf or .svg (default: {out})'),
+                      cfg_options='override entries of all configs')
 
 
 def add_models(parser: argparse.ArgumentParser) -> None:
@@ -41,46 +39,21 @@ def add_models(parser: argparse.ArgumentParser) -> None:
                         help='config and checkpoint of a model; more pairs to compare models')
     parser.add_argument('--labels', nargs='+', metavar='L',
                         help='names of the models in the picture (default: those of the configs)')
-    parser.add_argument('--device', default='cpu', help='cpu (the default), cuda, cuda:1 ...')
-    parser.add_argument('--cfg-options', nargs='+', action=KeyValues, metavar='K=V',
-                        help='override entries of all configs')
 
 
-def check_outputs(args: argparse.Namespace, *more: str) -> None:
+def check_picture(args: argparse.Namespace, *more: str, inputs: Iterable[str] = ()) -> None:
     """Make sure, before the work is done, that its results can be written.
 
     Args:
-        args (argparse.Namespace): With ``out``, ``json`` and ``force``.
+        args (argparse.Namespace): What :func:`picture_parser`'s parser returns.
         *more (str): Further files to be written.
+        inputs (Iterable[str]): Files that are read besides those that the arguments name.
 
     Raises:
-        UserError: If a file is there already, or cannot be there.
+        UserError: If a file is there already, is an input, or cannot be there.
     """
     check_format(args.out)
-    for path in (args.out, *more, *([args.json] if args.json else [])):
-        check_output(path, args.force, '--force')
-
-
-def labels_of(parser: argparse.ArgumentParser, labels: list[str] | None,
-              paths: list[str]) -> list[str]:
-    """Names for things that come from files or folders.
-
-    Args:
-        parser (argparse.ArgumentParser): Ends the program for a wrong number of labels.
-        labels (list[str], optional): What the command line says.
-        paths (list[str]): The files or folders; without labels their names serve.
-
-    Returns:
-        list[str]: One different label each.
-    """
-    if labels is None:
-        names = [Path(path).resolve().stem for path in paths]
-        # Two of the same name are told apart by number.
-        return [name if names.count(name) == 1 else f'{name} ({i + 1})'
-                for i, name in enumerate(names)]
-    if len(labels) != len(paths) or len(set(labels)) != len(labels):
-        parser.error(f'--labels expects {len(paths)} different names')
-    return labels
+    check_outputs(args, *more, inputs=inputs)
 
 
 def named_models(parser: argparse.ArgumentParser,
@@ -100,7 +73,8 @@ def named_models(parser: argparse.ArgumentParser,
     if len(args.models) % 2:
         parser.error('expects pairs of a config and its checkpoint')
     configs, checkpoints = args.models[::2], args.models[1::2]
-    labels = labels_of(parser, args.labels, configs)
+    labels = labels_for(parser, args.labels, configs)
+    check_device(args.device)
     loaded = []
     for label, path, checkpoint in zip(labels, configs, checkpoints, strict=True):
         config = load_config(path, args.cfg_options)

@@ -33,6 +33,13 @@ class LabelledImages:
     classes: tuple
     batch_size: int
 
+    def files(self) -> list[str]:
+        """The files of the images, where they are files."""
+        if not hasattr(self.dataset, 'get_data_info'):
+            return []
+        infos = map(self.dataset.get_data_info, range(len(self.labels)))
+        return [info['img_path'] for info in infos if 'img_path' in info]
+
     def batches(self, max_per_class: int | None = None) -> Iterator[tuple[np.ndarray, list]]:
         """Go through the images.
 

@@ -1,5 +1,6 @@
 """What training runs have written: mmengine's ``vis_data/scalars.json`` and config."""
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -112,6 +113,19 @@ def read_run(path: str) -> Run:
         raise UserError(f'{path} has no record of training in its scalars.json; a run is logged '
                         'after the first default_hooks.logger.interval iterations.')
     return run
+
+
+def run_files(paths: Iterable[str]) -> list[str]:
+    """List what :func:`read_run` reads.
+
+    Args:
+        paths (Iterable[str]): Work directories, or time-stamped folders in them.
+
+    Returns:
+        list[str]: The files of their logs and configs.
+    """
+    return [str(file) for path in paths for pattern in ('vis_data/*', '*/vis_data/*')
+            for file in Path(path).glob(pattern)]
 
 
 def _config(path: Path) -> Config:

@@ -62,7 +62,7 @@ def test_weights_are_the_averaged_ones(trained, tmp_path):
 def test_same_weights_have_the_same_name(trained, tmp_path):
     checkpoint = load_checkpoint_file(trained[0])
     path = publish(checkpoint, tmp_path / 'tiny.pth')
-    with pytest.raises(UserError, match='--force'):
+    with pytest.raises(UserError, match='--overwrite'):
         publish(checkpoint, tmp_path / 'tiny.pth')
     assert publish(checkpoint, tmp_path / 'tiny.pth', overwrite=True) == path
     checkpoint['state_dict']['fc.weight'] += 1

@@ -94,7 +94,7 @@ def test_roofline(tmp_path):
     (['--chart', 'b.jpg'], 2, '--chart must end in .png'),
     (['--mode', 'fly'], 2, 'invalid choice'),
     (['--chart', 'old.png'], 1, 'old.png exists already'),
-    (['--json', 'mine.txt'], 1, 'mine.txt exists and is no JSON file'),
+    (['--json', 'mine.txt'], 1, 'mine.txt exists already'),
     (['--models', 'eca_resnet51'], 1, "no network 'eca_resnet51'"),
     (['--models', 'nowhere.py'], 1, 'nowhere.py does not exist'),
     (['--models', 'eca_resnet50_folded'], 1, 'eca_resnet50_folded cannot be measured'),

@@ -26,8 +26,8 @@ def test_two_models_side_by_side(trained):
     assert f'{cell["between"]:.2e} / {cell["within"]:.2e}' in done.stdout
 
     again = run_tool(trained, TOOL, *MODEL, '--out', 'out/w.png')
-    assert again.returncode == 1 and 'out/w.png exists already; give --force' in again.stderr
-    forced = run_tool(trained, TOOL, *MODEL, '--out', 'out/w.png', '--force', '--blocks',
+    assert again.returncode == 1 and 'out/w.png exists already; give --overwrite' in again.stderr
+    forced = run_tool(trained, TOOL, *MODEL, '--out', 'out/w.png', '--overwrite', '--blocks',
                       'conv_2_1', '--max-per-class', 1)
     assert forced.returncode == 0, forced.stderr
     # One image a class: there is no variance within.

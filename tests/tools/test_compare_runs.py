@@ -37,7 +37,7 @@ def test_resumed_run_beside_another(tmp_path):
     assert figures['bbox']['both']['AP'] == pytest.approx(100 * max(ap))
     assert figures['bbox']['first']['AP'] == pytest.approx(100 * ap[0])
     again = run_tool(tmp_path, TOOL, 'a', '--out', 'c.png')
-    assert again.returncode == 1 and 'give --force' in again.stderr
+    assert again.returncode == 1 and 'give --overwrite' in again.stderr
 
 
 @pytest.mark.parametrize('arguments, code, sentence', [

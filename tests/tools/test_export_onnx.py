@@ -47,7 +47,7 @@ def test_keeps_what_exists(folder):
     (folder / 'out.pt').write_bytes(b'mine')
     arguments = (TOOL, 'cls.py', 'cls.pth', 'out.pt', '--format', 'torchscript', '--shape', 64, 64)
     refused = run_tool(folder, *arguments)
-    assert refused.returncode == 1 and 'out.pt exists already; give --force' in refused.stderr
+    assert refused.returncode == 1 and 'out.pt exists already; give --overwrite' in refused.stderr
     assert (folder / 'out.pt').read_bytes() == b'mine'
     assert run_tool(folder, *arguments, '--force').returncode == 0
     assert torch.jit.load(str(folder / 'out.pt'))(torch.zeros(5, 3, 80, 70))[0].shape == (5, 2)

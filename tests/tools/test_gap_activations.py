@@ -21,7 +21,7 @@ def test_two_images_and_two_models(trained):
         ('cls', 'sun'), ('cls', 'blue'), ('det', 'sun'), ('det', 'blue')]
     assert f'{rows[1]["neighbours"]:+.2f}' in done.stdout
     again = run_tool(trained, TOOL, *MODEL, '--images', 'red.png')
-    assert again.returncode == 1 and 'give --force' in again.stderr
+    assert again.returncode == 1 and 'give --overwrite' in again.stderr
 
 
 @pytest.mark.parametrize('arguments, code, sentence', [

@@ -59,7 +59,7 @@ def test_dry_run_shows_the_names_and_writes_nothing(tmp_path, source):
     assert 'backbone.layer1.0.eca.conv.weight' in row and '1 x 1 x 5' in row
     assert (tmp_path / 'dst.pth').read_bytes() == b'mine'
     refused = run_tool(tmp_path, TOOL, source, 'dst.pth')
-    assert refused.returncode == 1 and 'give --force' in refused.stderr
+    assert refused.returncode == 1 and 'give --overwrite' in refused.stderr
     assert (tmp_path / 'dst.pth').read_bytes() == b'mine'
 
 

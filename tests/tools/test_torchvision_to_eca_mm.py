@@ -35,21 +35,22 @@ def test_keeps_what_exists(tmp_path, source):
     target.write_bytes(b'mine')
     result = run_tool(tmp_path, TOOL, source, target)
     assert result.returncode == 1
-    assert result.stderr == (f'{target} exists already; give --force to replace it, or another '
+    assert result.stderr == (f'{target} exists already; give --overwrite to replace it, or another '
                              'path.\n')
     assert target.read_bytes() == b'mine'
     dry = run_tool(tmp_path, TOOL, source, target, '--dry-run')
     assert dry.returncode == 0 and 'All 122 weights match' in dry.stdout
     assert target.read_bytes() == b'mine'
-    assert run_tool(tmp_path, TOOL, source, target, '--force').returncode == 0
+    forced = run_tool(tmp_path, TOOL, source, target, '--force')
+    assert forced.returncode == 0 and '--force is deprecated' in forced.stderr
     assert load_checkpoint_file(target)['state_dict']
 
 
 def test_never_writes_over_its_source(tmp_path, source):
     before = source.read_bytes()
     (tmp_path / 'link.pth').symlink_to(source)
-    result = run_tool(tmp_path, TOOL, source, 'link.pth', '--force')
-    assert result.returncode == 1 and 'is the file to read' in result.stderr
+    result = run_tool(tmp_path, TOOL, source, 'link.pth', '--overwrite')
+    assert result.returncode == 1 and 'is read by this command' in result.stderr
     assert source.read_bytes() == before
 
 

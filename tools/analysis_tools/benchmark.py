@@ -1,37 +1,29 @@
+#!/usr/bin/env python
 """Measure how fast networks with attention are beside the same networks without it."""
 import argparse
 
 import torch
-from rich.console import Console
-from rich.progress import track
 
 from eca_mm.benchmark.modes import MODES, run_mode
 from eca_mm.benchmark.steps import DTYPES, MEMORY_FORMATS, Settings
-from eca_mm.utils import cli
-from eca_mm.utils.help import HelpFormatter
-from eca_mm.utils.outputs import check_output
-from eca_mm.utils.results import check_results, write_results
-
-
-def positive(text: str) -> int:
-    """Read a positive integer."""
-    value = int(text) if text.isdecimal() else 0
-    if not value:
-        raise argparse.ArgumentTypeError(f'expects a positive integer, but got {text!r}')
-    return value
+from eca_mm.utils.cli import run
+from eca_mm.utils.grammar import new_parser, positive
+from eca_mm.utils.outputs import check_outputs
+from eca_mm.utils.results import write_results
+from eca_mm.utils.terminal import progress
 
 
 def parse() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=HelpFormatter,
-        epilog='example: python tools/analysis_tools/benchmark.py --mode infer --batch 1 '
-        '--models eca_resnet50_fused timm_ecaresnet50_folded --json infer.json')
+    parser = new_parser(
+        __doc__, 'python tools/analysis_tools/benchmark.py --mode infer --batch 1 '
+        '--models eca_resnet50_fused timm_ecaresnet50_folded --json infer.json',
+        'device', 'json', 'overwrite')
     add = parser.add_argument
     add('--mode', choices=MODES, default='infer', help='infer, train: classifiers; detector: '
         'whole test steps; paper: the speeds of Table 3; scaling: growth with N, C, H, W; '
         'roofline: stages beside what memory and arithmetic allow (default: infer)')
-    add('--models', nargs='+', metavar='M', help='instead of the usual: networks '
+    add('--models', nargs='+', metavar='M', help='instead of the default: networks '
         '(eca_resnet50_fused, eca_mobilenet_v2 ...) or configs (a.py, a.py:fused); rows of Table 3 '
         'for paper; attentions for scaling; one network for roofline')
     add('--batch', type=positive, help='images (default: 16; training 8; detectors 1)')
@@ -41,14 +33,11 @@ def parse() -> argparse.Namespace:
     add('--memory-format', choices=MEMORY_FORMATS, default='contiguous')
     add('--threads', type=positive, help="of the CPU (default: torch's choice)")
     add('--compile', action='store_true', help='use torch.compile and count its graph breaks')
-    add('--device', default='cpu', help='cpu or cuda[:N] (default: cpu)')
     add('--all-levels', action='store_true', help='end with the maps of all stages, not scores')
     add('--rounds', type=positive, default=9, help='each measures everything once (default: 9)')
     add('--min-time', type=float, metavar='S', help='more rounds if the fastest would be measured '
         'for less than this many seconds (default: 3; scaling 0.3, roofline 1)')
-    add('--json', metavar='F', help='write the figures to this JSON file')
     add('--chart', metavar='F.png', help='write a bar chart')
-    add('--overwrite', action='store_true', help='allow --chart to replace what is there')
     args = parser.parse_args()
     if args.chart and not args.chart.endswith('.png'):
         parser.error(f'--chart must end in .png, but got {args.chart}')
@@ -59,26 +48,23 @@ def main() -> None:
     """Measure what the command line asks for."""
     args = parse()
     torch.set_num_threads(args.threads or torch.get_num_threads())
-    if args.json:
-        check_results(args.json)
-    if args.chart:
-        check_output(args.chart, args.overwrite)
-    usual = MODES[args.mode]
+    check_outputs(args, *filter(None, [args.chart]))
+    defaults = MODES[args.mode]
     settings = Settings(
-        args.mode == 'train', args.batch or usual.batch, tuple(args.shape or usual.shape),
+        args.mode == 'train', args.batch or defaults.batch,
+        tuple(args.shape or defaults.shape),
         args.dtype, args.memory_format, args.compile, args.device, args.all_levels)
 
-    def progress(turns, total=None):
-        return track(turns, 'Measuring', total, console=Console(stderr=True))
-
-    report = run_mode(args.mode, args.models, settings, progress=progress, rounds=args.rounds,
-                      min_time=usual.min_time if args.min_time is None else args.min_time)
+    report = run_mode(
+        args.mode, args.models, settings, rounds=args.rounds,
+        min_time=defaults.min_time if args.min_time is None else args.min_time,
+        progress=lambda turns, total=None: progress(turns, 'Measuring', total))
     print(report.markdown())
     if args.json:
-        write_results(report.figures, args.json)
+        write_results(report.figures, args.json, args.overwrite)
     if args.chart:
         report.draw(args.chart)
 
 
 if __name__ == '__main__':
-    cli.run(main)
+    run(main)

@@ -1,54 +1,49 @@
 #!/usr/bin/env python
 """Find what is wrong with a config before a GPU hour is spent on it."""
-import argparse
 import sys
 from dataclasses import asdict
 
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
 from eca_mm.config_check import check_config
 from eca_mm.engine.config import load_config
-from eca_mm.utils import cli
+from eca_mm.utils.cli import run
+from eca_mm.utils.grammar import new_parser, positive
+from eca_mm.utils.outputs import check_outputs
 from eca_mm.utils.results import write_results
-
-
-def gpus(text: str) -> int:
-    """A positive number of GPUs."""
-    if not text.isdigit() or not int(text):
-        raise argparse.ArgumentTypeError(f'a positive integer is expected, but got {text!r}')
-    return int(text)
+from eca_mm.utils.terminal import printable_lines, working
 
 
 def main() -> None:
     """Check what the command line names; exit with 1 if there is an error."""
-    parser = argparse.ArgumentParser(
-        description='Check a config: numbers of classes against the annotations, missing data and '
+    parser = new_parser(
+        'Check a config: numbers of classes against the annotations, missing data and '
         'weights, the learning rate against the batch, frozen stages without weights, BN with '
         'small batches, unknown keys, evaluators. Exit code 0: no errors (warnings at most), 1: '
         'errors, 2: misuse.',
-        epilog='example: python tools/analysis_tools/check_config.py '
+        'python tools/analysis_tools/check_config.py '
         'configs/faster_rcnn/faster-rcnn_eca-r50_fpn_4xb2-1x_coco.py --gpus 4 --json findings.json',
-        formatter_class=cli.HelpFormatter)
-    parser.add_argument('config', help='config of a classifier or detector')
-    parser.add_argument('--gpus', type=gpus, metavar='N', help='number of GPUs of the run '
+        'config', 'cfg-options', 'json', 'overwrite',
+        json='write the findings to this JSON file too: a list of {level, check, where, message, '
+        'expected}')
+    parser.add_argument('--gpus', type=positive, metavar='N', help='number of GPUs of the run '
                         "(default: what the config's name says, 4 for ..._4xb2_..., else 1)")
-    parser.add_argument('--json', metavar='F', help='write the findings to this JSON file too: a '
-                        'list of {level, check, where, message, expected}')
-    parser.add_argument('--cfg-options', nargs='+', action=cli.KeyValues, metavar='K=V',
-                        help='override entries of the config, as for tools/train.py')
     args = parser.parse_args()
+    check_outputs(args)
 
-    config = load_config(args.config, args.cfg_options, checked=False)
-    findings = check_config(config, args.gpus)
+    with working('Checking'):
+        config = load_config(args.config, args.cfg_options, checked=False)
+        findings = check_config(config, args.gpus)
     for finding in findings:
-        print(f'{finding.level}: {finding.where}: {finding.message}\n'
-              f'    expected: {finding.expected}')
+        print(printable_lines(f'{finding.level}: {finding.where}: {finding.message}\n'
+                              f'    expected: {finding.expected}'))
     levels = [finding.level for finding in findings]
     print(f'{args.config}: {levels.count("error")} errors, {levels.count("warning")} warnings')
     if args.json:
-        write_results([asdict(finding) for finding in findings], args.json)
+        write_results([asdict(finding) for finding in findings], args.json,
+                      args.overwrite)
     if 'error' in levels:
         sys.exit(1)
 
 
 if __name__ == '__main__':
-    cli.run(main)
+    run(main)

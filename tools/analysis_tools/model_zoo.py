@@ -1,31 +1,37 @@
-"""Write the tables of models in docs/model_zoo.md and configs/*/README.md, from the metafiles."""
-import argparse
+#!/usr/bin/env python
+"""Print the table of all models, or renew docs/model_zoo.md and configs/*/README.md with it."""
 from pathlib import Path
 
 from eca_mm.analysis.model_zoo import load_families, model_zoo
-from eca_mm.utils import cli
 from eca_mm.utils.atomic_files import write_atomically
+from eca_mm.utils.cli import run
+from eca_mm.utils.errors import UserError
+from eca_mm.utils.grammar import new_parser
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def main() -> None:
-    """Write the pages, or print the one of all models."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog='example: python tools/analysis_tools/model_zoo.py --print',
-        formatter_class=cli.HelpFormatter)
+    """Print the page of all models, or write all pages."""
+    parser = new_parser(
+        __doc__, 'python tools/analysis_tools/model_zoo.py --print', 'overwrite',
+        overwrite='write the pages of this checkout anew from the metafiles')
     parser.add_argument('--print', action='store_true',
-                        help='print the page of all models, write nothing')
+                        help='print the page of all models, write nothing (the default)')
     args = parser.parse_args()
     index = ROOT / 'model-index.yml'
     page = model_zoo(index)
-    if args.print:
+    if args.print or not args.overwrite:
         print(page, end='')
         return
+    if not (ROOT / 'docs').is_dir():
+        raise UserError('The pages belong to a checkout of the project; here is only an installed '
+                        'package: print the page (--print).')
     pages = {family.readme: family.updated_readme() for family in load_families(index)}
     for path, text in {**pages, ROOT / 'docs/model_zoo.md': page}.items():
         write_atomically(text.encode(), path)
+        print(f'Wrote {path}')
 
 
 if __name__ == '__main__':
-    cli.run(main)
+    run(main)

@@ -1,51 +1,48 @@
 #!/usr/bin/env python
 """Export a classifier, or the feature maps of a detector, and check what was written."""
-import argparse
 import os
 import tempfile
 from pathlib import Path
 
 from eca_mm.analysis import build_model
-from eca_mm.checkpoints.converters.command import check_target
 from eca_mm.deploy import fuse
 from eca_mm.deploy.export import SUFFIXES, TensorModel, check_format, export, output_names
 from eca_mm.deploy.metadata import load_weights, metadata_of
 from eca_mm.deploy.verify import TOLERANCE, compare, shapes_to_try
 from eca_mm.engine.config import load_config, scope
-from eca_mm.utils import cli
 from eca_mm.utils.atomic_files import write_atomically
+from eca_mm.utils.cli import run
 from eca_mm.utils.errors import UserError
+from eca_mm.utils.grammar import add_shared, new_parser, side
+from eca_mm.utils.outputs import check_outputs
+from eca_mm.utils.terminal import working
 
 
 def main() -> None:
     """Export what the command line names."""
-    parser = argparse.ArgumentParser(
-        description='Write a classifier (images to logits) or the backbone and neck of a detector '
+    parser = new_parser(
+        'Write a classifier (images to logits) or the backbone and neck of a detector '
         '(images to feature maps) as one file for batches and images of any size, run it beside '
         'the model and print the largest difference.',
-        epilog='example: python tools/deployment/export_onnx.py '
+        'python tools/deployment/export_onnx.py '
         'configs/eca_resnet/eca-resnet50-k3557_4xb64_in1k.py epoch_100.pth eca-resnet50.onnx '
         '--fuse',
-        formatter_class=cli.HelpFormatter)
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
+        'config', 'checkpoint')
     parser.add_argument('out', help='file to write')
     parser.add_argument('--format', choices=SUFFIXES, default='onnx', help='default: onnx')
     parser.add_argument('--fuse', action='store_true',
                         help='export the inference form: normalisations folded, fewer passes')
     parser.add_argument('--backbone-only', action='store_true',
                         help='stop after the backbone: its maps, without neck or head')
-    parser.add_argument('--shape', nargs=2, type=cli.side, metavar=('H', 'W'),
+    parser.add_argument('--shape', nargs=2, type=side, metavar=('H', 'W'),
                         help='image size to trace with (default: 224 224 for classifiers, 256 320 '
                         'for detectors)')
     parser.add_argument('--fixed-size', action='store_true',
                         help='take images of that size only; for attentions that are tied to one')
-    parser.add_argument('--force', action='store_true', help='replace OUT if it exists')
-    parser.add_argument('--cfg-options', nargs='+', action=cli.KeyValues, metavar='K=V',
-                        help='override entries of the config')
+    add_shared(parser, 'cfg-options', 'overwrite', force=True)
     args = parser.parse_args()
 
-    check_target(args.checkpoint, args.out, args.force)
+    check_outputs(args)
     check_format(args.format)
     config = load_config(args.config, args.cfg_options)
     shape = tuple(args.shape or ((256, 320) if scope(config) == 'mmdet' else (224, 224)))
@@ -53,7 +50,7 @@ def main() -> None:
     notes = metadata_of(config, load_weights(built, args.checkpoint))
     model = TensorModel(built, args.backbone_only)
     exported = TensorModel(fuse(built), args.backbone_only) if args.fuse else model
-    with tempfile.TemporaryDirectory() as folder:
+    with working('Exporting'), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f'model{SUFFIXES[args.format]}'
         export(exported, path, args.format, shape, output_names(model, shape), args.fixed_size,
                notes)
@@ -62,7 +59,8 @@ def main() -> None:
             print(f'{" x ".join(map(str, found.shape))}: largest difference {found.largest:.2g}, '
                   f'{found.relative:.2g} of the largest value')
         worst = max(found.relative for found in differences)
-        if worst > TOLERANCE:
+        # Written so that NaN (inf / inf, 0 / 0) is refused as well.
+        if not worst <= TOLERANCE:
             raise UserError(f'The exported file differs from the model by {worst:.2g} (relative), '
                             f'more than the {TOLERANCE:g} that rounding explains: nothing was '
                             'written.')
@@ -71,4 +69,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    cli.run(main)
+    run(main)

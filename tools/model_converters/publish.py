@@ -1,34 +1,39 @@
 #!/usr/bin/env python
 """Make a training checkpoint fit to be given away."""
-import argparse
+from collections.abc import Iterable
 
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
 from eca_mm.checkpoints.publishing import publish, published_weights
 from eca_mm.compat import load_checkpoint_file
-from eca_mm.utils.cli import HelpFormatter, run
+from eca_mm.utils.cli import run
+from eca_mm.utils.grammar import add_shared, new_parser
+from eca_mm.utils.terminal import printable
 
 
 def main() -> None:
     """Parse the command line and publish."""
-    parser = argparse.ArgumentParser(
-        description='Write the weights of a training checkpoint, averaged ones (EMA) where it has '
+    parser = new_parser(
+        'Write the weights of a training checkpoint, averaged ones (EMA) where it has '
         'them, without optimizer and logs, under a name that holds their hash. Config, classes '
         'and versions stay in it.',
-        epilog='example: python tools/model_converters/publish.py work_dirs/k5/epoch_100.pth '
-        'eca-resnet50-k5_4xb64_in1k.safetensors',
-        formatter_class=HelpFormatter)
+        'python tools/model_converters/publish.py work_dirs/k5/epoch_100.pth '
+        'eca-resnet50-k5_4xb64_in1k.safetensors')
     parser.add_argument('src', help='checkpoint to read; it is left as it is')
     parser.add_argument('dst', help='NAME.pth or NAME.safetensors; NAME-<hash> is written')
     parser.add_argument('--dry-run', action='store_true', help='say what is in it, write nothing')
-    parser.add_argument('--force', action='store_true', help='replace NAME-<hash> if it exists')
+    add_shared(parser, 'overwrite', force=True)
     args = parser.parse_args()
 
     checkpoint = load_checkpoint_file(args.src)
     weights, meta = published_weights(checkpoint)
-    print(f'{len(weights)} weights ({meta["weights"]}), {", ".join(sorted(meta))}; left out: '
-          f'{", ".join(sorted(set(checkpoint) - {"meta", "state_dict"} - set(weights))) or "none"}')
+    print(f'{len(weights)} weights ({meta["weights"]}), {_names(meta)}; left out: '
+          f'{_names(set(checkpoint) - {"meta", "state_dict"} - set(weights)) or "none"}')
     if not args.dry_run:
-        print(f'Wrote {publish(checkpoint, args.dst, args.force)}')
+        print(f'Wrote {publish(checkpoint, args.dst, args.overwrite)}')
+
+
+def _names(keys: Iterable[str]) -> str:
+    return printable(', '.join(sorted(map(str, keys))))
 
 
 if __name__ == '__main__':

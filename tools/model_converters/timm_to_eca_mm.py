@@ -1,14 +1,14 @@
 #!/usr/bin/env python
 """Convert a checkpoint of timm's ECA-ResNet family."""
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
-from eca_mm.checkpoints.converters.command import new_parser, run_converter
+from eca_mm.checkpoints.converters.command import converter_parser, run_converter
 from eca_mm.checkpoints.converters.timm import from_timm
 from eca_mm.utils.cli import run
 
 
 def main() -> None:
     """Parse the command line and convert."""
-    parser = new_parser(
+    parser = converter_parser(
         "Convert a checkpoint of timm's ECA-ResNets (ecaresnet26t, 50t, 50d, 101d, 200d, 269d, "
         'light, the pruned 50d and 101d, ecaresnext26t and 50t). The network is read from the '
         'shapes of the weights and its config is named, or written beside DST.',

@@ -1,14 +1,14 @@
 #!/usr/bin/env python
 """Convert plain ResNet or MobileNetV2 weights of torchvision's naming."""
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
-from eca_mm.checkpoints.converters.command import new_parser, run_converter
+from eca_mm.checkpoints.converters.command import converter_parser, run_converter
 from eca_mm.checkpoints.converters.torchvision import from_torchvision
 from eca_mm.utils.cli import run
 
 
 def main() -> None:
     """Parse the command line and convert."""
-    parser = new_parser(
+    parser = converter_parser(
         'Rename the weights of a plain ResNet or MobileNetV2 (of torchvision, timm, MMPretrain, '
         'MMDetection, or the MobileNetV2 implementation before torchvision) so that ECA-ResNet and '
         'ECA-MobileNetV2 configs can start from them. The attention has no weights in such a file '

@@ -3,12 +3,10 @@
 import os
 from dataclasses import asdict
 
-from rich.console import Console
-from rich.table import Table
-
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
 from eca_mm.utils.cli import run
 from eca_mm.utils.results import write_results
+from eca_mm.utils.terminal import show_table
 from eca_mm.visualization.channel_weights import (
     collect_channel_weights,
     draw_channel_weights,
@@ -16,9 +14,9 @@ from eca_mm.visualization.channel_weights import (
 )
 from eca_mm.visualization.command import (
     add_models,
-    check_outputs,
+    check_picture,
     named_models,
-    new_parser,
+    picture_parser,
     same_classes,
 )
 from eca_mm.visualization.gates import choose
@@ -28,13 +26,14 @@ from eca_mm.visualization.style import save_picture
 
 def main() -> None:
     """Parse the command line, collect and draw."""
-    parser = new_parser(
+    parser = picture_parser(
         'Draw the mean channel weights of every block for some classes and over all, one model '
         'below the other (the paper\'s Figure 6); print how class-specific they are and write the '
         'figures to an .npz file beside the picture.',
-        'tools/visualizations/channel_weights.py '
+        'python tools/visualizations/channel_weights.py '
         'configs/demo/eca-mobilenet-v2_1xb32-10e_imagenet200.py epoch_10.pth '
-        '--data-root data/imagenet/val --out channel_weights.png', 'channel_weights.png')
+        '--data-root data/imagenet/val --out channel_weights.png', 'channel_weights.png',
+        'device', 'cfg-options')
     add_models(parser)
     parser.add_argument('--data-root', metavar='D', help='folder with one folder of images for '
                         "each class (default: the config's validation set)")
@@ -48,30 +47,28 @@ def main() -> None:
     if args.max_per_class is not None and args.max_per_class < 1:
         parser.error('--max-per-class expects a positive integer')
     archive = f'{os.path.splitext(args.out)[0]}.npz'
-    check_outputs(args, archive)
+    check_picture(args, archive)
 
     named = named_models(parser, args)
     images = [labelled_images(config, args.data_root) for _, config, _ in named]
+    check_picture(args, archive, inputs=[path for part in images for path in part.files()])
     same_classes([part.classes for part in images])
     chosen = chosen_classes(args.classes, images[0])
     models = [collect_channel_weights(model, part, label, args.max_per_class)
               for (label, _, model), part in zip(named, images, strict=True)]
-    every = list(dict.fromkeys(name for model in models for name in model.blocks))
+    blocks = list(dict.fromkeys(name for model in models for name in model.blocks))
 
-    save_picture(draw_channel_weights(models, choose(every, args.blocks), chosen), args.out)
+    save_picture(draw_channel_weights(models, choose(blocks, args.blocks), chosen), args.out)
     write_arrays(models, archive)
     figures = {model.label: model.specificity() for model in models}
-    table = Table('block', title='variance between classes / within classes')
-    for label in figures:
-        table.add_column(label, justify='right')
-    for name in every:
-        row = [figures[label].get(name) for label in figures]
-        table.add_row(name, *('' if cell is None else f'{cell.between:.2e} / {cell.within:.2e} = '
-                              f'{cell.ratio:.2f}' for cell in row))
-    Console().print(table)
+    rows = {name: [figures[label].get(name) for label in figures] for name in blocks}
+    show_table(('block', *figures), [
+        (name, *('' if cell is None else f'{cell.between:.2e} / {cell.within:.2e} = '
+                 f'{cell.ratio:.2f}' for cell in row)) for name, row in rows.items()],
+        title='variance between classes / within classes', right=True)
     if args.json:
-        write_results({label: {name: asdict(cell) for name, cell in blocks.items()}
-                       for label, blocks in figures.items()}, args.json)
+        write_results({label: {name: asdict(cell) for name, cell in measured.items()}
+                       for label, measured in figures.items()}, args.json, args.overwrite)
     print(f'Picture: {args.out}\nFigures: {archive}')
 
 

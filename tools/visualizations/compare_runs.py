@@ -1,12 +1,11 @@
 #!/usr/bin/env python
 """Compare detectors: training curves and COCO results of several runs on one page."""
-from rich.console import Console
-from rich.table import Table
-
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
 from eca_mm.utils.cli import run
+from eca_mm.utils.grammar import labels_for
 from eca_mm.utils.results import write_results
-from eca_mm.visualization.command import check_outputs, labels_of, new_parser
+from eca_mm.utils.terminal import printable, progress, show_table
+from eca_mm.visualization.command import check_picture, picture_parser
 from eca_mm.visualization.compare_runs import (
     KINDS,
     METRICS,
@@ -14,16 +13,16 @@ from eca_mm.visualization.compare_runs import (
     differing_ends,
     draw_comparison,
 )
-from eca_mm.visualization.runs import read_run
+from eca_mm.visualization.runs import read_run, run_files
 from eca_mm.visualization.style import save_picture
 
 
 def main() -> None:
     """Parse the command line, read the runs and draw."""
-    parser = new_parser(
+    parser = picture_parser(
         'Draw training curves and COCO AP, AP50, AP75, APS, APM and APL of several runs on one '
         'page, from what mmengine wrote into their work directories. A resumed run is one run.',
-        'tools/visualizations/compare_runs.py work_dirs/faster-rcnn_r50 '
+        'python tools/visualizations/compare_runs.py work_dirs/faster-rcnn_r50 '
         'work_dirs/faster-rcnn_eca-r50 --labels plain ECA --out compare.png', 'compare.png')
     parser.add_argument('work_dirs', nargs='+', metavar='WORK_DIR', help='work directory of a run, '
                         'or a time-stamped folder in it for one start')
@@ -32,23 +31,21 @@ def main() -> None:
     parser.add_argument('--best', action='store_true', help='show the validation with the highest '
                         'AP of each run (default: the last one)')
     args = parser.parse_args()
-    labels = labels_of(parser, args.labels, args.work_dirs)
-    check_outputs(args)
+    labels = labels_for(parser, args.labels, args.work_dirs)
+    check_picture(args, inputs=run_files(args.work_dirs))
 
-    runs = dict(zip(labels, map(read_run, args.work_dirs), strict=True))
+    runs = dict(zip(labels, map(read_run, progress(args.work_dirs, 'Reading')), strict=True))
     results = coco_results(runs, args.best)
     save_picture(draw_comparison(runs, results), args.out)
     for kind, rows in results.items():
-        table = Table('run', *METRICS, title=f'AP of {KINDS[kind]}, %')
-        for label, values in rows.items():
-            table.add_row(label, *('-' if value is None else f'{value:.1f}'
-                                   for value in values.values()))
-        Console().print(table)
+        show_table(('run', *METRICS), [
+            (label, *('-' if value is None else f'{value:.1f}' for value in values.values()))
+            for label, values in rows.items()], title=f'AP of {KINDS[kind]}, %')
     notes = [note for part in runs.values() for note in part.notes]
     for note in notes + differing_ends(runs):
-        print(note)
+        print(printable(note, 1000))
     if args.json:
-        write_results(results, args.json)
+        write_results(results, args.json, args.overwrite)
     print(f'Picture: {args.out}')
 
 

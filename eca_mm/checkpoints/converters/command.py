@@ -1,14 +1,10 @@
 """What the converters' command lines share."""
 import argparse
 import io
-import os
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.table import Table
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
@@ -16,13 +12,15 @@ from eca_mm.checkpoints.keys import MisfitError
 from eca_mm.compat import load_checkpoint_file
 from eca_mm.utils.atomic_files import write_atomically
 from eca_mm.utils.errors import UserError
-from eca_mm.utils.help import HelpFormatter
+from eca_mm.utils.grammar import add_shared, new_parser
+from eca_mm.utils.outputs import check_outputs
+from eca_mm.utils.terminal import console, printable, show_table, working
 from eca_mm.version import __version__
 
 from .conversion import Conversion
 
 
-def new_parser(description: str, example: str) -> argparse.ArgumentParser:
+def converter_parser(description: str, example: str) -> argparse.ArgumentParser:
     """Start the argument parser of a converter.
 
     Args:
@@ -32,13 +30,12 @@ def new_parser(description: str, example: str) -> argparse.ArgumentParser:
     Returns:
         argparse.ArgumentParser: With the arguments that all of them have.
     """
-    parser = argparse.ArgumentParser(
-        description=description, epilog=f'example: {example}', formatter_class=HelpFormatter)
+    parser = new_parser(description, example)
     parser.add_argument('src', help='checkpoint to read; it is left as it is')
     parser.add_argument('dst', help='checkpoint to write (.pth, or .safetensors)')
     parser.add_argument('--dry-run', action='store_true',
                         help='show how every weight is renamed; write nothing')
-    parser.add_argument('--force', action='store_true', help='replace DST if it exists')
+    add_shared(parser, 'overwrite', force=True)
     return parser
 
 
@@ -48,27 +45,34 @@ def run_converter(args: argparse.Namespace, converter: Callable[[Mapping], Conve
     When none of our configs fits the weights, one that does is written beside them.
 
     Args:
-        args (argparse.Namespace): What :func:`new_parser`'s parser returns.
+        args (argparse.Namespace): What :func:`converter_parser`'s parser returns.
         converter (Callable): From what the file holds to the conversion.
 
     Raises:
         UserError: If the file cannot be used, or a file would be overwritten.
     """
-    check_target(args.src, args.dst, args.force or args.dry_run)
-    checkpoint = load_checkpoint_file(args.src)
+    if args.dst.lower().endswith(('.py', '.yml', '.yaml', '.json')):
+        # The config of the weights is written beside them under that name.
+        raise UserError(f'{printable(args.dst)} has the ending of a config; name a checkpoint to '
+                        'write, a .pth or .safetensors file.')
+    if not args.dry_run:
+        check_outputs(args, args.dst)
     try:
-        conversion = converter(checkpoint)
+        with working('Converting'):
+            conversion = converter(load_checkpoint_file(args.src))
     except MisfitError as error:
-        _show(error.report.table())
+        console().print(error.report.table())
         raise
     beside = Path(args.dst).with_suffix('.py') if conversion.changes else None
-    if beside is not None:
-        check_target(args.src, beside, args.force or args.dry_run)
+    if beside is not None and not args.dry_run:
+        check_outputs(args, args.dst, beside)
     if args.dry_run:
-        _show(_mapping(conversion))
+        show_table(('in the source', 'here', 'shape'), [
+            (theirs, ours, ' x '.join(map(str, conversion.weights[ours].shape)))
+            for theirs, ours in conversion.names.items()], title='weights')
     print(conversion.summary())
     for note in conversion.notes:
-        print(note)
+        print(printable(note, 1000))
     meta = dict(eca_mm_version=__version__)
     if beside is not None:
         meta['config'] = beside.name
@@ -85,23 +89,6 @@ def run_converter(args: argparse.Namespace, converter: Callable[[Mapping], Conve
         print(f'Wrote {beside}')
     save_weights(conversion.weights, args.dst, meta)
     print(f'Wrote {args.dst}')
-
-
-def check_target(source: str, target: str | Path, overwrite: bool) -> None:
-    """Make sure, before the work is done, that no file gets lost.
-
-    Args:
-        source (str): The file that is read.
-        target (str | Path): The file to write.
-        overwrite (bool): Whether another file may be there.
-
-    Raises:
-        UserError: If the target is the source, or exists.
-    """
-    if os.path.realpath(source) == os.path.realpath(target):
-        raise UserError(f'{target} is the file to read; name another one to write.')
-    if os.path.lexists(target) and not overwrite:
-        raise UserError(f'{target} exists already; give --force to replace it, or another path.')
 
 
 def save_weights(weights: Mapping[str, Tensor], path: str | Path, meta: Mapping) -> None:
@@ -136,15 +123,3 @@ def serialise(weights: Mapping[str, Tensor], meta: Mapping, safetensors: bool = 
     data = io.BytesIO()
     torch.save(dict(meta=dict(meta), state_dict=dict(weights)), data)
     return data.getvalue()
-
-
-def _show(table: Table) -> None:
-    # Where nobody looks at a terminal, no name should be cut to fit one.
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
-
-
-def _mapping(conversion: Conversion) -> Table:
-    table = Table('in the source', 'here', 'shape', title='weights')
-    for theirs, ours in conversion.names.items():
-        table.add_row(theirs, ours, ' x '.join(map(str, conversion.weights[ours].shape)))
-    return table

@@ -1,0 +1,36 @@
+"""What eca_mm runs on, for bug reports."""
+import importlib.metadata
+import importlib.util
+from pathlib import Path
+
+from mmengine.utils.dl_utils import collect_env
+
+from eca_mm.version import __version__
+
+# Distributions beside those that mmengine tells of.
+_PACKAGES = ('mmcv', 'mmcv-lite', 'onedl-mmengine', 'onedl-mmcv', 'mmdet', 'onedl-mmdetection',
+             'mmpretrain', 'onedl-mmpretrain', 'transformers', 'numpy', 'opencv-python',
+             'opencv-python-headless', 'pycocotools', 'timm', 'onnx', 'onnxruntime', 'onnxscript',
+             'setuptools')
+
+
+def environment() -> dict[str, str]:
+    """Collect the versions of the stack.
+
+    Returns:
+        dict[str, str]: eca_mm with its place and whether mmcv has compiled operators, what
+        mmengine tells of Python, PyTorch, GPUs and compilers, and the other packages' versions.
+    """
+    found = {'eca_mm': f'{__version__} ({Path(__file__).parents[1]})'}
+    found |= {name: str(value) for name, value in collect_env().items()
+              if name not in ('numpy_random_seed', 'PyTorch compiling details')}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    spec = importlib.util.find_spec('mmcv')
+    compiled = spec is not None and any(Path(spec.origin).parent.glob('_ext*'))
+    found['mmcv operators'] = ('compiled' if compiled else
+                               "torchvision's in their place (eca_mm.compat.ops)")
+    return found
