@@ -88,7 +88,7 @@ def test_inputs_of_a_config(tmp_path):
 def test_other_packages_tools(capsys, monkeypatch):
     assert {'train', 'analysis_tools/browse_dataset'} <= set(other_tools('mmdet'))
     assert 'train' in other_tools('mmpretrain')
-    with pytest.raises(UserError, match="did you mean 'browse_dataset'"):
+    with pytest.raises(UserError, match="did you mean 'analysis_tools/browse_dataset'"):
         run_other_tool('mmdet', 'brwse_dataset', [])
     monkeypatch.setattr(sys, 'path', sys.path.copy())
     monkeypatch.setattr(sys, 'argv', ['run'])

@@ -6,6 +6,7 @@ from modelindex.load_model_index import load
 from modelindex.models.Model import Model
 
 from eca_mm.utils.errors import UserError
+from eca_mm.utils.terminal import markdown_table
 
 _METRICS = {'Top 1 Accuracy': 'top-1', 'Top 5 Accuracy': 'top-5', 'box AP': 'box AP',
             'mask AP': 'mask AP'}
@@ -23,7 +24,7 @@ Weights: *authors* is a file of ECA-Net's authors, converted by
 which reach other accuracies than those of the paper; *train* means that there are none and
 `tools/train.py` makes them. See [checkpoints.md](checkpoints.md).
 
-This page is written by `python tools/analysis_tools/model_zoo.py`.
+This page is written by `python tools/analysis_tools/model_zoo.py --overwrite`.
 """
 
 
@@ -55,9 +56,9 @@ class Family:
         Returns:
             str: A table in Markdown, ending with a line break.
         """
-        return '\n'.join(['| config | parameters | FLOPs | published | weights |',
-                          '| --- | ---: | ---: | --- | --- |',
-                          *(_row(model, links) for model in self.models)]) + '\n'
+        return markdown_table(('config', 'parameters', 'FLOPs', 'published', 'weights'),
+                              [_row(model, links) for model in self.models], 'lrrll',
+                              compact=True) + '\n'
 
     def updated_readme(self) -> str:
         """Write the README anew, with a table that says what the metafile says.
@@ -108,12 +109,12 @@ def model_zoo(index: Path) -> str:
         for family in load_families(index))])
 
 
-def _row(model: Model, links: str) -> str:
+def _row(model: Model, links: str) -> tuple[str, ...]:
     data = model.metadata.data
     published = ', '.join(f'{_METRICS[name]} {value:.{1 if "AP" in name else 2}f}'
                           for result in model.results or ()
                           for name, value in result.metrics.items())
     weights = data.get('Source of Weights', 'train').partition(',')[0].removeprefix("timm's ")
-    return (f'| [{model.name}]({links}{Path(model.config).name}) '
-            f'| {data["Parameters"] / 1e6:.3f} M | {data["FLOPs"] / 1e9:.3f} G '
-            f'| {published or "-"} | {weights} |')
+    return (f'[{model.name}]({links}{Path(model.config).name})',
+            f'{data["Parameters"] / 1e6:.3f} M', f'{data["FLOPs"] / 1e9:.3f} G',
+            published or '-', weights)

@@ -1,17 +1,18 @@
 """The recomputed tables of the paper as a Markdown page."""
-from collections.abc import Iterable
+from eca_mm.utils.terminal import markdown_table
 
 from .paper_tables import load_figures
 
 HEADER = '# The paper\'s parameters and FLOPs, recomputed\n'
 
 _INTRODUCTION = '''
-Written by `python tools/analysis_tools/paper_tables.py`, which builds every row's config and
-counts. *Printed* is what the paper prints, *computed* the same quantity from our model in the
-paper's way of counting, *all parameters* and *multiply-adds* are what the model has in plain
-decimal units, as in the metafiles (where multiply-adds include normalisation and pooling). A note
-says why a computed figure is not the printed one within its digits. Rows marked with * were copied
-into the paper from other papers, with other ways of counting.
+Written by `python tools/analysis_tools/paper_tables.py --out docs/paper_tables.md --overwrite`,
+which builds every row's config and counts. *Printed* is what the paper prints, *computed* the same
+quantity from our model in the paper's way of counting, *all parameters* and *multiply-adds* are
+what the model has in plain decimal units, as in the metafiles (where multiply-adds include
+normalisation and pooling). A note says why a computed figure is not the printed one within its
+digits. Rows marked with * were copied into the paper from other papers, with other ways of
+counting.
 
 How the paper counts:
 
@@ -42,35 +43,35 @@ def as_markdown(tables: dict[str, dict[str, dict]]) -> str:
     parts = [HEADER, _INTRODUCTION]
     for table, rows in tables.items():
         digits = figures[table]['digits']
-        lines = (_attention_rows(rows, digits) if table == 'table2' else
-                 _network_rows(rows, digits, once=table in ('table5', 'table6')))
-        parts += [f'\n## {figures[table]["title"]}\n\n', '\n'.join(lines), '\n']
+        text = (_attention_table(rows, digits) if table == 'table2' else
+                _network_table(rows, digits, once=table in ('table5', 'table6')))
+        parts += [f'\n## {figures[table]["title"]}\n\n', text, '\n']
     return ''.join(parts)
 
 
-def _attention_rows(rows: dict[str, dict], digits: dict[str, int]) -> Iterable[str]:
-    yield from _head('attention', 'parameters, printed', 'in all 16 blocks', 'computed',
-                     'all parameters', 'FLOPs', 'multiply-adds')
-    for name, row in rows.items():
-        yield _line(
-            _link(name, row), f'`{row["printed_params"]}`', f'{row["expected_params"]:,}',
-            f'{row["params_paper_unit"]:,}', f'{row["params"]:,}',
-            f'{row["flops_paper_unit"]:.{digits["flops"]}f} G', f'{row["flops"] / 1e9:.3f} G')
+def _attention_table(rows: dict[str, dict], digits: dict[str, int]) -> str:
+    header = ('attention', 'parameters, printed', 'in all 16 blocks', 'computed',
+              'all parameters', 'FLOPs', 'multiply-adds')
+    return markdown_table(header, [
+        (_link(name, row), f'`{row["printed_params"]}`', f'{row["expected_params"]:,}',
+         f'{row["params_paper_unit"]:,}', f'{row["params"]:,}',
+         f'{row["flops_paper_unit"]:.{digits["flops"]}f} G', f'{row["flops"] / 1e9:.3f} G')
+        for name, row in rows.items()], compact=True)
 
 
-def _network_rows(rows: dict[str, dict], digits: dict[str, int], once: bool) -> Iterable[str]:
-    """Lines of a table; ``once`` adds FLOPs with deconvolutions charged once per input."""
-    yield from _head('row', 'parameters, printed', 'computed', 'difference', 'FLOPs, printed',
-                     'computed', 'difference', 'all parameters', 'multiply-adds',
-                     *(['deconvolution once per input'] if once else []), 'note')
-    for name, row in rows.items():
-        yield _line(
-            _link(name, row),
-            *_compared(row['params_paper_unit'], row['printed_params'], digits['params'], 'M'),
-            *_compared_flops(row, digits['flops']),
-            f'{row["params"]:,}', f'{row["flops"] / 1e9:.3f} G',
-            *([f'{row["flops_deconv_once"]:.2f} G' if 'flops_deconv_once' in row else '']
-              if once else []), row['reason'] or '')
+def _network_table(rows: dict[str, dict], digits: dict[str, int], once: bool) -> str:
+    """Table of networks; ``once`` adds FLOPs with deconvolutions charged once per input."""
+    header = ('row', 'parameters, printed', 'computed', 'difference', 'FLOPs, printed',
+              'computed', 'difference', 'all parameters', 'multiply-adds',
+              *(['deconvolution once per input'] if once else []), 'note')
+    return markdown_table(header, [
+        (_link(name, row),
+         *_compared(row['params_paper_unit'], row['printed_params'], digits['params'], 'M'),
+         *_compared_flops(row, digits['flops']),
+         f'{row["params"]:,}', f'{row["flops"] / 1e9:.3f} G',
+         *([f'{row["flops_deconv_once"]:.2f} G' if 'flops_deconv_once' in row else '']
+           if once else []), row['reason'] or '') for name, row in rows.items()],
+        'l' + 'r' * (len(header) - 2) + 'l', compact=True)
 
 
 def _compared_flops(row: dict, digits: int) -> tuple[str, str, str]:
@@ -91,12 +92,3 @@ def _compared(value: float, printed: float | None, digits: int, unit: str) -> tu
 
 def _link(name: str, row: dict) -> str:
     return f'[{name}](../configs/{row["config"]}.py){"*" if row["copied"] else ""}'
-
-
-def _head(*names: str) -> list[str]:
-    return [_line(*names), _line('---', *['---:' for _ in names[1:-1]],
-                                 '---' if names[-1] == 'note' else '---:')]
-
-
-def _line(*cells: str) -> str:
-    return f'| {" | ".join(cells)} |'

@@ -3,6 +3,7 @@ import io
 from dataclasses import dataclass
 
 from eca_mm.utils.atomic_files import write_atomically
+from eca_mm.utils.terminal import markdown_table
 
 # Value, and lower and upper end of its spread.
 Bar = tuple[float, float, float]
@@ -34,12 +35,7 @@ class Report:
         Returns:
             str: The lines.
         """
-        widths = [max(map(len, column)) for column in zip(self.header, *self.rows, strict=True)]
-        rule = ['-' * widths[0], *('-' * (width - 1) + ':' for width in widths[1:])]
-        table = '\n'.join(
-            f'| {first.ljust(widths[0])} | '
-            + ' | '.join(cell.rjust(w) for cell, w in zip(rest, widths[1:], strict=True)) + ' |'
-            for first, *rest in (self.header, rule, *self.rows))
+        table = markdown_table(self.header, self.rows)
         return f'{table}\n\n{self.note}' if self.note else table
 
     def draw(self, path: str) -> None:

@@ -22,7 +22,7 @@ def run(main: Callable[[], None]) -> None:
     Args:
         main (Callable): The tool; argparse ends it with 2 by itself.
     """
-    code = 0
+    code, factory = 0, logging.getLogRecordFactory()
     logging.setLogRecordFactory(_PrintableRecord)
     try:
         main()
@@ -34,6 +34,8 @@ def run(main: Callable[[], None]) -> None:
         _wait_for_first_failure(sentence is not None and not lost_peer(error))
         print(printable_lines(sentence or traceback.format_exc()), file=sys.stderr)
         code = 1
+    finally:
+        logging.setLogRecordFactory(factory)
     _leave(code)
 
 

@@ -35,8 +35,8 @@ def config_path(name: str) -> str:
     path = folder / (inner if inner.endswith(('.py', '.yml', '.yaml', '.json')) else f'{inner}.py')
     if not path.is_file():
         there = {other.relative_to(folder).as_posix() for other in folder.rglob('*.py')}
-        stems = {Path(other).name: other for other in sorted(there)}
-        near = nearest(path.name, stems)
+        stems = {Path(other).stem: other for other in sorted(there)}
+        near = nearest(path.stem, stems)
         raise UserError(f'{package} has no config {printable(inner)}'
                         + (f'; did you mean {package}::{stems[near]}?' if near else '.'))
     return str(path)

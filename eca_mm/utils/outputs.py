@@ -47,9 +47,10 @@ def refuse_inputs(path: str | os.PathLike, inputs: Iterable[str | os.PathLike]) 
     """
     for source in inputs:
         if same_file(path, source):
+            kind = 'folder' if os.path.isdir(source) else 'file'
             also = '' if os.fspath(path) == os.fspath(source) else f' ({printable(source)})'
-            raise UserError(f'{printable(path)} is read by this command{also} and is not written '
-                            'over; choose another path.')
+            raise UserError(f'{printable(path)} is the {kind} to read{also}, which no option lets '
+                            'this command write over; choose another path.')
 
 
 def same_file(first: str | os.PathLike, second: str | os.PathLike) -> bool:

@@ -119,11 +119,16 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], align: 
     # rich's rule does not say how columns are aligned.
     widths = [len(part) - 2 for part in rule.strip('|').split('|')]
     if compact:
-        head, *body = (re.sub(r'\s{2,}', ' ', line) for line in (head, *body))
+        head, *body = map(_short, (head, *body))
         widths = [3 if side == 'l' else 4 for side in align]
     sides = zip(widths, align, strict=True)
     cells = ('-' * width if side == 'l' else '-' * (width - 1) + ':' for width, side in sides)
     return '\n'.join([head, f'| {" | ".join(cells)} |', *body])
+
+
+def _short(line: str) -> str:
+    cells = re.split(r'(?<!\\)\|', line)[1:-1]
+    return f'| {" | ".join(cell.strip() for cell in cells)} |'
 
 
 def progress(items: Iterable[T], text: str, total: int | None = None) -> Iterator[T]:
@@ -149,7 +154,8 @@ def working(text: str) -> Iterator[None]:
     Args:
         text (str): What is being done.
     """
-    bar = _progress(SpinnerColumn(), TextColumn('{task.description}'), transient=True)
+    bar = _progress(SpinnerColumn(), TextColumn('{task.description}'), transient=True,
+                    disable=not sys.stderr.isatty())
     with bar:
         bar.add_task(text, total=None)
         yield

@@ -23,8 +23,8 @@ def test_figures_of_eca_resnet50(tmp_path):
 def test_detector_at_another_shape_with_overrides(tmp_path):
     config = ROOT / 'configs/retinanet/retinanet_eca-r50_fpn_4xb2-1x_coco.py'
     (tmp_path / 'c.json').write_text('{"params": 1}')
-    done = run_tool(tmp_path, TOOL, config, '--shape', 64, 96, '--json', 'c.json', '--cfg-options',
-                    'model.backbone.kernel_size=9')
+    done = run_tool(tmp_path, TOOL, config, '--shape', 64, 96, '--json', 'c.json', '--overwrite',
+                    '--cfg-options', 'model.backbone.kernel_size=9')
     assert done.returncode == 0, done.stderr
     figures = json.loads((tmp_path / 'c.json').read_text())
     # Plain RetinaNet R50, and 9 weights in each of the 16 blocks.
@@ -48,10 +48,10 @@ def test_misuse_ends_in_one_sentence(tmp_path, arguments, code, sentence):
     assert 'Traceback' not in done.stderr
 
 
-def test_a_file_that_is_not_json_is_not_overwritten(tmp_path):
+def test_a_file_is_not_replaced_unasked(tmp_path):
     precious = tmp_path / 'config.py'
     precious.write_text('model = 1')
     done = run_tool(tmp_path, TOOL, CONFIG, '--shape', 32, 32, '--json', precious)
     assert done.returncode == 1
-    assert done.stderr.count('\n') == 1 and 'config.py exists and is no JSON file' in done.stderr
+    assert done.stderr.count('\n') == 1 and 'config.py exists already' in done.stderr
     assert precious.read_text() == 'model = 1'

@@ -50,7 +50,7 @@ def test_never_writes_over_its_source(tmp_path, source):
     before = source.read_bytes()
     (tmp_path / 'link.pth').symlink_to(source)
     result = run_tool(tmp_path, TOOL, source, 'link.pth', '--overwrite')
-    assert result.returncode == 1 and 'is read by this command' in result.stderr
+    assert result.returncode == 1 and 'is the file to read' in result.stderr
     assert source.read_bytes() == before
 
 

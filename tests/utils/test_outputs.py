@@ -43,13 +43,13 @@ def there(tmp_path, monkeypatch):
     (dict(image='images/', config='x'), ('images', )),
 ])
 def test_an_input_is_never_written_over(there, values, more):
-    with pytest.raises(UserError, match='is read by this command'):
+    with pytest.raises(UserError, match='is the (file|folder) to read'):
         check_outputs(arguments(**values), *more)
     assert (there / 'in.json').read_text() == '[]'
 
 
 def test_further_inputs_and_two_outputs_of_one_name(there):
-    with pytest.raises(UserError, match='is read by this command'):
+    with pytest.raises(UserError, match='is the (file|folder) to read'):
         check_outputs(arguments(json='hard.json'), inputs=['in.json'])
     with pytest.raises(UserError, match='named for two outputs'):
         check_outputs(arguments(json='new.json', out='./new.json'))

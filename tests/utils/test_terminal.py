@@ -43,7 +43,7 @@ def test_markdown():
         '| a            |    1 | x    |', '| long \\| name | 22.5 |      |'])
     assert markdown_table(['row', 'ms', 'note'], rows, 'lrl', compact=True) == '\n'.join([
         '| row | ms | note |', '| --- | ---: | --- |', '| a | 1 | x |',
-        '| long \\| name | 22.5 | |'])
+        '| long \\| name | 22.5 |  |'])
     wide = markdown_table(['a', 'b'], [['x' * 3000, '[link](y.md)']])
     assert wide.count('\n') == 2 and '[link](y.md)' in wide
 
