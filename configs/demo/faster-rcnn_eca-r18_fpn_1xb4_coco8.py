@@ -64,7 +64,7 @@ test_dataloader = dict(
                            'instances')),
         ]))
 # Without an annotation file the evaluator takes the ground truth of the 8 images from the samples.
-test_evaluator = dict(type='CocoMetric', metric='bbox')
+test_evaluator = dict(type='CheckedCocoMetric', metric='bbox')
 
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=300)
 test_cfg = dict(type='TestLoop')

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from mmdet.datasets import CocoDataset
 from mmengine.registry import MODELS
 
+from eca_mm.datasets import CheckedCocoDataset
 from eca_mm.utils.errors import UserError
 from eca_mm.utils.signatures import arguments
 
@@ -107,10 +108,11 @@ def _check_coco(data: DataSet, context: ConfigContext) -> Iterator[Finding]:
                       f'{data.built.ann_file} are no classes here, so their objects are left out: '
                       f'{_some(unused)}', f'{len(listed)} classes, unless that is meant')
     ordered = [name for name in listed if name in data.classes]
-    if ordered != list(data.classes):
-        yield Finding('warning', 'classes', where, f'{data.built.ann_file} has the classes in '
-                      'another order, in which labels are numbered: predictions would be given '
-                      'wrong names', f'the order {_some(ordered)}')
+    if ordered != list(data.classes) and not isinstance(data.built, CheckedCocoDataset):
+        yield Finding('error', 'classes', where, f'{data.built.ann_file} has the classes in '
+                      f'another order, in which {type(data.built).__name__} numbers labels: '
+                      'predictions would be given wrong names',
+                      f"type='CheckedCocoDataset', or the order {_some(ordered)}")
 
 
 def _some(names: list) -> str:

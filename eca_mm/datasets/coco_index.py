@@ -1,108 +1,109 @@
-"""The index of a COCO file, which refuses what cannot be used and says what is wrong with it."""
+"""COCO's index of an annotation file that is checked and tidied before it is built."""
 import difflib
-import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 
 from mmdet.datasets.api_wrappers import COCO
-from mmengine.logging import print_log
 
 from eca_mm.utils.errors import UserError
+from eca_mm.utils.listing import some
 
-from .coco_records import BadRecord, check_annotation, check_category, check_image
+from .coco_boxes import check_box_format
+from .coco_records import (
+    BadRecord,
+    check_annotation,
+    check_category,
+    check_image,
+    usable_mask,
+)
+
+_PARTS = (('categories', ('id', 'name')),
+          ('images', ('id', 'file_name', 'height', 'width')),
+          ('annotations', ('id', 'image_id', 'category_id', 'bbox')))
 
 
 class CheckedCOCO(COCO):
     """mmdet's COCO index that refuses files it cannot be built from.
 
+    What real files have and what does no harm is put right or left out, and noted in
+    :attr:`left_out`: annotations of images or categories that the file does not list, an image
+    that is listed twice, a category that has the name of another and no annotation, and masks of
+    which nothing can be rasterised. Whole floats among the ids become integers; an area that is
+    not given is that of the box.
+
     Args:
         annotation_file (str): COCO's instances JSON.
 
+    Attributes:
+        left_out (dict[str, list]): Ids of what was left out or put right, by the reason.
+
     Raises:
-        UserError: If the file is missing, no JSON (cut short, say), or breaks COCO's rules: an
+        UserError: If the file is missing, not JSON (cut short, say), or breaks COCO's rules: an
             entry without a field that training needs or with a value that cannot be used (see
-            :mod:`eca_mm.datasets.coco_records`), an annotation of a category that the file does
-            not list, or an id used twice.
+            :mod:`eca_mm.datasets.coco_records`), an id used twice, or boxes in another format
+            than x, y, width, height in pixels.
     """
 
     def __init__(self, annotation_file: str) -> None:
         self.path = annotation_file
+        self.left_out: dict[str, list] = {}
         try:
             super().__init__(annotation_file)
         except OSError as error:
             raise UserError(f'Cannot read annotation file {annotation_file}: {error.strerror}; '
                             'check data_root and ann_file of the config.') from error
         except (ValueError, RecursionError) as error:
-            raise UserError(f'Annotation file {annotation_file} is no valid JSON ({error}); it may '
-                            'be truncated: fetch or write it again.') from error
+            raise UserError(f'Annotation file {annotation_file} is not valid JSON ({error}); it '
+                            'may be truncated: fetch or write it again.') from error
         except AssertionError as error:
             raise UserError(f'Annotation file {annotation_file} is not in COCO format: a JSON '
                             'object with images, annotations and categories is expected.'
                             ) from error
 
     def createIndex(self) -> None:  # noqa: N802
-        """Check the loaded content, then index it."""
-        for part, fields in (('categories', ('id', 'name')),
-                             ('images', ('id', 'file_name', 'height', 'width')),
-                             ('annotations', ('id', 'image_id', 'category_id', 'bbox', 'area'))):
-            # Test sets come without annotations.
-            if part != 'annotations' and part not in self.dataset:
-                raise UserError(f'Annotation file {self.path} is not in COCO format: it has no '
-                                f'{part!r}, only {sorted(self.dataset)}.')
-            entries = self.dataset.get(part, [])
-            if not isinstance(entries, list):
-                raise UserError(f'Annotation file {self.path} is not in COCO format: its {part!r} '
-                                f'are no list but a {type(entries).__name__}.')
-            for place, entry in enumerate(entries):
-                if not isinstance(entry, dict):
-                    raise UserError(f'Annotation file {self.path} has an entry that is no object '
-                                    f'in {part!r} (place {place}); correct or remove it.')
-                lacking = [field for field in fields if field not in entry]
-                if lacking:
-                    raise UserError(f'Annotation file {self.path} has an entry without '
-                                    f'{lacking[0]!r} in {part!r} (its id: {entry.get("id")}); '
-                                    'add the field or remove the entry.')
-        self._check_entries()
-        self._drop_outlines()
+        """Check and tidy the loaded content, then index it."""
+        for part, fields in _PARTS:
+            self._check_part(part, fields)
+        # Files of test sets come without annotations.
+        self.dataset.setdefault('annotations', [])
+        self._tidy_images()
+        self._tidy_annotations()
+        self._tidy_categories()
+        self._check_ids()
+        self._tidy_masks()
+        check_box_format(self.dataset['images'], self.dataset['annotations'], self.path)
         super().createIndex()
-        orphans = [ann['id'] for ann in self.dataset.get('annotations', ())
-                   if ann['image_id'] not in self.imgs]
-        if orphans:
-            warn(f'{self.path}: {len(orphans)} annotations belong to images that the file does '
-                  f'not list and are left out (annotations {some(orphans)}).')
 
-    def _check_entries(self) -> None:
-        for image in self.dataset['images']:
-            self._judge('image', image, check_image)
-        for category in self.dataset['categories']:
-            self._judge('category', category, check_category)
-        names = [category['name'] for category in self.dataset['categories']]
-        if len(set(names)) < len(names):
-            twice = [name for name, count in Counter(names).items() if count > 1]
-            raise UserError(f'Annotation file {self.path} has several categories of the same '
-                            f'name: {some(twice)}; names must be unique.')
-        images = {image['id']: image for image in self.dataset['images']}
-        annotations = self.dataset.get('annotations', [])
-        for ann in annotations:
-            image = images.get(ann['image_id']) if type(ann['image_id']) is int else None
-            self._judge('annotation', ann, check_annotation, image)
-        known = {category['id'] for category in self.dataset['categories']}
-        unknown = Counter(ann['category_id'] for ann in annotations
-                          if ann['category_id'] not in known)
-        if unknown:
-            raise UserError(
-                f'Annotation file {self.path} has {sum(unknown.values())} annotations of category '
-                f'ids that its categories do not list: {some(sorted(unknown))}; add '
-                'these categories or remove the annotations.')
-        for kind, part in (('annotation', annotations), ('image', self.dataset['images']),
-                           ('category', self.dataset['categories'])):
-            twice = [ident for ident, count in Counter(entry['id'] for entry in part).items()
-                     if count > 1]
-            if twice:
-                raise UserError(f'Annotation file {self.path} uses {len(twice)} {kind} ids more '
-                                f'than once: {some(twice)}; ids must be unique.')
+    def note(self, reason: str, ident: int | str) -> None:
+        """Note that something is left out.
 
-    def _judge(self, kind: str, entry: dict, check, *more) -> None:
+        Args:
+            reason (str): What and why; counts of the same reason are reported together.
+            ident (int | str): Its id.
+        """
+        self.left_out.setdefault(reason, []).append(ident)
+
+    def _check_part(self, part: str, fields: Sequence[str]) -> None:
+        if part not in self.dataset:
+            if part == 'annotations':
+                return
+            raise UserError(f'Annotation file {self.path} is not in COCO format: it has no '
+                            f'{part!r}, only {sorted(self.dataset)}.')
+        entries = self.dataset[part]
+        if not isinstance(entries, list):
+            raise UserError(f'Annotation file {self.path} is not in COCO format: its {part!r} '
+                            f'are not a list but a {type(entries).__name__}.')
+        for place, entry in enumerate(entries):
+            if not isinstance(entry, dict):
+                raise UserError(f'Annotation file {self.path} has an entry that is not an object '
+                                f'in {part!r} (place {place}); correct or remove it.')
+            lacking = [field for field in fields if field not in entry]
+            if lacking:
+                raise UserError(f'Annotation file {self.path} has an entry without '
+                                f'{lacking[0]!r} in {part!r} (its id: {entry.get("id")}); '
+                                'add the field or remove the entry.')
+
+    def _judge(self, kind: str, entry: dict, check: Callable, *more: dict | None) -> None:
         try:
             check(entry, *more)
         except BadRecord as error:
@@ -111,20 +112,87 @@ class CheckedCOCO(COCO):
             raise UserError(f'Annotation file {self.path}: {kind}{ident} has {error}; correct or '
                             'remove it.') from error
 
-    def _drop_outlines(self) -> None:
-        """Take out polygons of less than three points, which cover nothing."""
-        found = []
-        for ann in self.dataset.get('annotations', []):
-            mask = ann.get('segmentation')
-            if isinstance(mask, list) and any(len(polygon) < 6 for polygon in mask):
-                ann['segmentation'] = [polygon for polygon in mask if len(polygon) >= 6]
-                found.append(ann['id'])
-        if found:
-            warn(f'{self.path}: {len(found)} masks have polygons of less than three points, '
-                  f'which are left out (annotations {some(found)}).')
+    def _tidy_images(self) -> None:
+        for image in self.dataset['images']:
+            self._judge('image', image, check_image)
+        found = {}
+        for image in self.dataset['images']:
+            first = found.setdefault(image['id'], image)
+            if first is not image and _same_image(first, image):
+                self.note('images that the file lists twice', image['id'])
+        twice = set(self.left_out.get('images that the file lists twice', ()))
+        self.dataset['images'] = [image for image in self.dataset['images']
+                                  if image['id'] not in twice or image is found[image['id']]
+                                  or not _same_image(image, found[image['id']])]
 
-    def get_cat_ids(self, cat_names=(), sup_names=(), cat_ids=()) -> list:
-        """Find category ids by name, in the order of the file.
+    def _tidy_annotations(self) -> None:
+        images = {image['id']: image for image in self.dataset['images']}
+        for category in self.dataset['categories']:
+            self._judge('category', category, check_category)
+        categories = {category['id'] for category in self.dataset['categories']}
+        kept = []
+        for ann in self.dataset['annotations']:
+            ident = ann['image_id']
+            image = images.get(ident) if isinstance(ident, int | float | str) else None
+            has_area = ann.get('area') is not None
+            if not has_area:
+                # Filled in below; until then the check must not stumble over it.
+                ann['area'] = 0
+            self._judge('annotation', ann, check_annotation, image)
+            if not has_area:
+                ann['area'] = max(0, ann['bbox'][2]) * max(0, ann['bbox'][3])
+                self.note("annotations without 'area' (taken from the box)", ann['id'])
+            if image is None:
+                self.note('annotations of images that the file does not list', ann['id'])
+            elif ann['category_id'] not in categories:
+                self.note('annotations of categories that the file does not list', ann['id'])
+            else:
+                kept.append(ann)
+        self.dataset['annotations'] = kept
+
+    def _tidy_categories(self) -> None:
+        """Leave out unused categories that have the name of another one."""
+        used = {ann['category_id'] for ann in self.dataset['annotations']}
+        names = Counter(category['name'] for category in self.dataset['categories'])
+        kept = []
+        for category in self.dataset['categories']:
+            if names[category['name']] > 1 and category['id'] not in used:
+                names[category['name']] -= 1
+                self.note('categories without annotations that have the name of another one',
+                          category['id'])
+            else:
+                kept.append(category)
+        twice = [name for name, count in names.items() if count > 1]
+        if twice:
+            raise UserError(f'Annotation file {self.path} has several categories of the same '
+                            f'name: {some(twice)}; names must be unique.')
+        self.dataset['categories'] = kept
+
+    def _check_ids(self) -> None:
+        for kind, part in (('annotation', 'annotations'), ('image', 'images'),
+                           ('category', 'categories')):
+            counts = Counter(entry['id'] for entry in self.dataset[part])
+            twice = [ident for ident, count in counts.items() if count > 1]
+            if twice:
+                raise UserError(f'Annotation file {self.path} uses {len(twice)} {kind} ids more '
+                                f'than once: {some(twice)}; ids must be unique.')
+
+    def _tidy_masks(self) -> None:
+        for ann in self.dataset['annotations']:
+            if 'segmentation' in ann:
+                mask, problem = usable_mask(ann['segmentation'])
+                if problem:
+                    self.note(f'masks with {problem}', ann['id'])
+                if mask is None:
+                    del ann['segmentation']
+                else:
+                    ann['segmentation'] = mask
+
+    def get_cat_ids(self, cat_names: Sequence[str] = (), sup_names: Sequence[str] = (),
+                    cat_ids: Sequence[int] = ()) -> list[int]:
+        """Find category ids by name, in the order of the names.
+
+        mmdet's own goes by the order of the file, so that labels would belong to other names.
 
         Args:
             cat_names (Sequence[str]): Names; all of them must exist.
@@ -135,32 +203,45 @@ class CheckedCOCO(COCO):
             list[int]: The ids.
 
         Raises:
-            UserError: If the file has no category of one of the names; COCO's own index drops
-                such a name silently, and all labels behind it are off by one.
+            UserError: If the names are not a list of different names, or if the file has no
+                category of one of them; COCO's own index drops such a name silently, and all
+                labels behind it are off by one.
         """
-        names = [category['name'] for category in self.dataset['categories']]
-        absent = [name for name in cat_names if name not in names]
+        ids = super().get_cat_ids([], list(sup_names), list(cat_ids))
+        if not cat_names:
+            return ids
+        check_names(cat_names)
+        found = {category['name']: category['id'] for category in self.dataset['categories']}
+        absent = [name for name in cat_names if name not in found]
         if absent:
-            near = difflib.get_close_matches(absent[0], names, 1)
+            near = difflib.get_close_matches(absent[0], found, 1)
             raise UserError(
                 f'Annotation file {self.path} has no category for {len(absent)} of the '
                 f'{len(cat_names)} classes of the config ({some(absent)}'
                 + (f'; did you mean {near[0]!r}?' if near else '')
-                + f'); its categories are {some(names)}: set metainfo=dict(classes=...) of the '
+                + f'); its categories are {some(found)}: set metainfo=dict(classes=...) of the '
                 'data sets to these names.')
-        chosen = [name for name in names if name in cat_names]
-        if list(cat_names) != chosen:
-            warn(f'{self.path} lists the categories in another order than the classes of the '
-                  f'config; labels are numbered as in the file: {some(chosen)}.')
-        return super().get_cat_ids(list(cat_names), list(sup_names), list(cat_ids))
+        return [found[name] for name in cat_names if found[name] in ids]
 
 
-def some(values: Iterable) -> str:
-    """Spell out the first five of some values."""
-    values = list(values)
-    return ', '.join(map(str, values[:5])) + (', ...' if len(values) > 5 else '')
+def check_names(classes: object) -> None:
+    """Look at the names of classes that a config gives.
+
+    Args:
+        classes (object): Should be a tuple or list of different names.
+
+    Raises:
+        UserError: For one text, as ``classes=('person')`` without the comma is, or a name that
+            comes twice.
+    """
+    if isinstance(classes, str):
+        raise UserError(f'metainfo.classes is the text {classes!r}, of which each letter would be '
+                        f'a class; write classes=({classes!r}, ) with a comma.')
+    twice = [name for name, count in Counter(classes).items() if count > 1]
+    if twice:
+        raise UserError(f'metainfo.classes names {some(twice)} more than once; each class needs a '
+                        'name of its own.')
 
 
-def warn(message: str) -> None:
-    """Log a warning."""
-    print_log(message, logger='current', level=logging.WARNING)
+def _same_image(one: dict, other: dict) -> bool:
+    return all(one[key] == other[key] for key in ('file_name', 'height', 'width'))

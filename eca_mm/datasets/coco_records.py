@@ -27,18 +27,16 @@ def check_image(image: dict) -> None:
     Raises:
         BadRecord: If one of them cannot be used.
     """
-    _check_id(image, 'id')
+    _check_id(image, 'id', texts=True)
     name = image['file_name']
     if not (isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME) or '\0' in name:
-        raise BadRecord(f'the file_name {_short(name)}, which names no file')
-    try:
-        name.encode()
-    except UnicodeEncodeError as error:
-        raise BadRecord(f'the file_name {_short(name)}, which is no text') from error
+        raise BadRecord(f'the file_name {_short(name)}, which does not name a file')
+    if not _is_text(name):
+        raise BadRecord(f'the file_name {_short(name)}, which is not a text')
     for side in ('height', 'width'):
         value = image[side]
         if not _is_number(value) or value != int(value) or not 1 <= value <= _LONGEST:
-            raise BadRecord(f'the {side} {_short(value)}, which is no number of pixels')
+            raise BadRecord(f'the {side} {_short(value)}, which is not a number of pixels')
     if image['height'] * image['width'] > _LARGEST:
         raise BadRecord(f'{image["width"]} x {image["height"]} pixels, which is too large')
 
@@ -54,7 +52,7 @@ def check_category(category: dict) -> None:
     """
     _check_id(category, 'id')
     if not isinstance(category['name'], str):
-        raise BadRecord(f'the name {_short(category["name"])}, which is no text')
+        raise BadRecord(f'the name {_short(category["name"])}, which is not a text')
 
 
 def check_annotation(annotation: dict, image: dict | None) -> None:
@@ -65,44 +63,74 @@ def check_annotation(annotation: dict, image: dict | None) -> None:
         image (dict, optional): Its image's entry; masks are not checked when None.
 
     Raises:
-        BadRecord: If it cannot be used. Boxes without area and polygons with less than three
-            points can: they are left out.
+        BadRecord: If it cannot be used. Boxes without area and masks that
+            :func:`usable_mask` leaves out do not count.
     """
-    for key in ('id', 'image_id', 'category_id'):
-        _check_id(annotation, key)
+    for key in ('id', 'image_id'):
+        _check_id(annotation, key, texts=True)
+    _check_id(annotation, 'category_id')
     box = annotation['bbox']
     if not (isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))
             and -_LONGEST <= min(box) and max(box) <= _LONGEST):
         raise BadRecord(f'the box {_short(box)}; four numbers x, y, width, height are expected')
     if not _is_number(annotation['area']):
-        raise BadRecord(f'the area {_short(annotation["area"])}, which is no number')
-    if annotation.get('iscrowd', 0) not in (0, 1, None):
+        raise BadRecord(f'the area {_short(annotation["area"])}, which is not a number')
+    if annotation.get('iscrowd') not in (0, 1, None):
         raise BadRecord(f'iscrowd {_short(annotation["iscrowd"])}; 0 or 1 is expected')
     mask = annotation.get('segmentation')
-    if image is None or mask is None:
+    if image is None or not mask:
         return
     height, width = int(image['height']), int(image['width'])
     if isinstance(mask, dict):
         _check_rle(mask, height, width)
     elif isinstance(mask, list):
-        for polygon in mask:
+        for polygon in mask if isinstance(mask[0], list) else [mask]:
             _check_polygon(polygon, max(height, width))
     else:
         raise BadRecord(f'the segmentation {_short(mask)}; polygons or an RLE are expected')
 
 
-def _check_id(record: dict, key: str) -> None:
+def usable_mask(mask: object) -> tuple[list | dict | None, str]:
+    """Reduce a mask to what pycocotools can rasterise.
+
+    Args:
+        mask (object): ``segmentation`` of an annotation that :func:`check_annotation` accepts.
+
+    Returns:
+        tuple[list | dict | None, str]: The mask, None where nothing of it is left; and what was
+        taken out of it or put right, an empty string for nothing.
+    """
+    if not mask:
+        return None, ''
+    if isinstance(mask, dict):
+        return mask, ''
+    flat = not isinstance(mask[0], list)
+    polygons = [mask] if flat else mask
+    kept = [polygon for polygon in polygons if len(polygon) >= 6 and len(polygon) % 2 == 0]
+    if len(kept) == len(polygons):
+        return kept, 'a polygon that is not in a list of polygons (put into one)' if flat else ''
+    if any(len(polygon) % 2 for polygon in polygons):
+        return kept or None, 'polygons with an odd number of coordinates'
+    return kept or None, 'polygons of less than three points'
+
+
+def _check_id(record: dict, key: str, texts: bool = False) -> None:
+    """Check an id; whole floats, as spreadsheets write them, become integers."""
     value = record[key]
+    if type(value) is float and value.is_integer():
+        record[key] = value = int(value)
+    if texts and isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME and _is_text(value):
+        return
     if type(value) is not int or abs(value) > _LAST_ID:
-        raise BadRecord(f'the {key} {_short(value)}; a whole number below 2**53 is expected')
+        raise BadRecord(f'the {key} {_short(value)}; a whole number below 2**53 '
+                        + ('or a text ' if texts else '') + 'is expected')
 
 
 def _check_polygon(polygon, side: int) -> None:
     if not isinstance(polygon, list) or not set(map(type, polygon)) <= {int, float}:
         raise BadRecord(f'the polygon {_short(polygon)}; numbers x, y, x, y ... are expected')
-    if len(polygon) % 2:
-        raise BadRecord(f'a polygon of {len(polygon)} numbers; x, y, x, y ... are expected')
-    if not polygon:
+    if len(polygon) < 6 or len(polygon) % 2:
+        # Left out, see usable_mask.
         return
     if not _are_finite(polygon) or min(polygon) < -side or max(polygon) > 2 * side:
         raise BadRecord(f'the polygon {_short(polygon)}, which lies far outside its image')
@@ -143,6 +171,15 @@ def _decode_counts(text: str) -> list | None:
         counts.append(value + counts[-2] if len(counts) > 2 else value)
         value = shift = 0
     return None if shift else counts
+
+
+def _is_text(value: str) -> bool:
+    """Whether a string can be written to a file: JSON may hold halves of surrogate pairs."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_number(value) -> bool:

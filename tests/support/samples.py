@@ -37,7 +37,7 @@ test_dataloader = dict(
     batch_size=2, num_workers=0, dataset=dict(test_mode=True, **dataset),
     sampler=dict(type='DefaultSampler', shuffle=False))
 test_evaluator = dict(
-    type='CocoMetric', ann_file='{root}/annotations.json', metric='bbox')
+    type='CheckedCocoMetric', ann_file='{root}/annotations.json', metric='bbox')
 test_cfg = dict(type='TestLoop')
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1)
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.01, momentum=0.9))
