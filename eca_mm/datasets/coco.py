@@ -43,9 +43,9 @@ class CheckedCocoDataset(CocoDataset):
 
     Raises:
         UserError: If the annotation file is unusable (see :class:`CheckedCOCO`), lacks one of the
-            config's classes or of ``image_ids``, leaves nothing to train on, has no masks but the pipeline needs
-            them, if an image's file lies outside of the data root, or if no image is where it
-            should be.
+            config's classes or of ``image_ids``, leaves nothing to train on, has no masks but the
+            pipeline needs them, if an image's file lies outside of the data root, or if no image
+            is where it should be.
     """
 
     COCOAPI = CheckedCOCO
@@ -183,8 +183,8 @@ class CheckedCocoDataset(CocoDataset):
             return
         if len(lacking) == len(boxes):
             raise UserError(f'Annotation file {self.ann_file} has boxes, but no masks that '
-                            "can be used ('segmentation') for a model that learns them; use a detector of "
-                            'boxes only.')
+                            "can be used ('segmentation') for a model that learns them; use a "
+                            'detector of boxes only.')
         _warn(f'{self.ann_file}: {len(lacking)} of {len(boxes)} boxes have no usable mask and are '
               'ignored where masks are learnt.')
         for box in lacking:
