@@ -1,132 +1,137 @@
 """Loading checkpoints without running code from them, on every supported torch."""
+from __future__ import annotations
+
+import hashlib
 import io
 import os
-import pickle
 import re
+import stat
 import tarfile
-import urllib.parse
-import zipfile
+from typing import Any, BinaryIO
 
 import torch
-from mmengine.runner import checkpoint as mmengine_checkpoint
+from safetensors.torch import load as load_safetensors_bytes
 from safetensors.torch import load_file
 
 from eca_mm.utils.errors import UserError
 
-from .pickle_scan import MMENGINE_GLOBALS, ForbiddenName, scan, scanning_pickle
+from .archive import is_archive, open_archive
+from .safe_pickle import ForbiddenName, TooLarge, UnusableTensor, scan, unpickler
 
-# Older releases cannot take a stand-in for a name; their files are scanned instead.
-TORCH_RESTRICTS = torch.__version__ >= (2, 6)
-
-
-def install():
-    """Lets torch load what mmengine writes, and mmengine load nothing but that.
-
-    Covers ``torch.load`` where it restricts itself, and everything that mmengine loads from local
-    files and web addresses: ``Runner.load_checkpoint``, resuming, ``init_cfg=Pretrained``.
-    """
-    if TORCH_RESTRICTS:
-        torch.serialization.add_safe_globals([(v, k) for k, v in MMENGINE_GLOBALS.items()])
-    mmengine_checkpoint.CheckpointLoader.register_scheme('', load_from_local, force=True)
-    # All of mmengine's schemes that end in a web address fetch it by this name.
-    mmengine_checkpoint.load_url = load_url
+_HASH = re.compile(r'-([0-9a-f]{8})\.(pth|pt|safetensors)$')
+# Eight digits that are a day, 20260131, are not a hash.
+_DAY = re.compile(r'(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])')
 
 
-def load_checkpoint_file(path, map_location='cpu'):
-    """Loads a checkpoint, running no code from it.
+def load_checkpoint_file(path: str | os.PathLike, map_location: Any = 'cpu') -> dict:
+    """Load a checkpoint, running no code from it.
 
     Args:
         path (str | os.PathLike): File written by ``torch.save``, or a ``.safetensors`` file (which
-            is loaded to the CPU).
-        map_location: Where tensors go, as in :func:`torch.load`.
+            is loaded to the CPU). Where the name ends in a hash, as those of
+            ``tools/model_converters/publish.py`` and torchvision do (``name-1a2b3c4d.pth``: eight
+            digits of the content's SHA-256), the content is compared with it.
+        map_location (Any): Where tensors go, as in :func:`torch.load`.
 
     Returns:
         dict: What the file holds.
 
     Raises:
-        UserError: If the file is missing, unreadable, truncated, not a checkpoint, or names
-            anything beyond tensors, plain containers and what mmengine writes.
+        UserError: If the file is missing, unreadable, truncated, damaged, not a checkpoint, would
+            grow without bounds, or names anything beyond tensors, plain containers and what
+            mmengine writes.
     """
     path = os.path.expanduser(os.fspath(path))
     _check_file(path)
-    load = _load_safetensors if path.endswith('.safetensors') else _load
+    with open(path, 'rb') as file:
+        check_hash(file, path)
+        return load_stream(file, path, map_location)
+
+
+def load_stream(file: BinaryIO, name: str, map_location: Any = 'cpu') -> dict:
+    """Load a checkpoint from an open file, as :func:`load_checkpoint_file` does.
+
+    Args:
+        file (BinaryIO): The checkpoint; must be able to seek.
+        name (str): What to call it in messages; its ending tells the format.
+        map_location (Any): Where tensors go.
+
+    Returns:
+        dict: What it holds.
+
+    Raises:
+        UserError: As :func:`load_checkpoint_file`.
+    """
+    load = _load_safetensors if name.endswith('.safetensors') else _load
     try:
-        loaded = load(path, map_location)
+        loaded = load(file, map_location)
     except (UserError, MemoryError):
         raise
     except Exception as error:  # torch raises about any type on a broken file
         if 'deserialize object on' in str(error):  # a device that this machine lacks: all said
             raise
-        raise UserError(_sentence(path, error)) from error
+        raise UserError(_sentence(name, error)) from error
     if not isinstance(loaded, dict):
-        raise UserError(f'{path} holds a {type(loaded).__name__}, not the dict of a checkpoint: '
+        raise UserError(f'{name} holds a {type(loaded).__name__}, not the dict of a checkpoint: '
                         'give a file with a state_dict.')
     return loaded
 
 
-def load_from_local(filename, map_location=None):
-    """Is mmengine's loader of local files; without ``map_location`` tensors go to the CPU."""
-    return load_checkpoint_file(filename, map_location or 'cpu')
+def _load(file: BinaryIO, map_location: Any) -> Any:
+    # torch's own functions around torch.load's choice of unpickler: that choice is between all of
+    # pickle and a list that is shared by the whole process.
+    if is_archive(file):
+        return _load_archive(file, map_location)
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    if _is_tar(file):
+        raise ValueError('it is a tar file as torch wrote before version 0.1.10')
+
+    def check(key: str, nbytes: int) -> None:
+        if nbytes > size:
+            raise ValueError(f'its storage {key!r} would be larger than the file')
+
+    file.seek(0)
+    # Magic number, version and system; the object; the names of its storages.
+    for _ in range(5):
+        scan(file, check, size)
+    file.seek(0)
+    return torch.serialization._legacy_load(file, map_location, unpickler, encoding='utf-8')
 
 
-def load_url(url, model_dir=None, map_location=None, progress=True):
-    """Downloads a checkpoint unless torch.hub's cache has it, and loads it.
+def _load_archive(file: BinaryIO, map_location: Any) -> Any:
+    reader, sizes = open_archive(file)
+    if 'constants.pkl' in sizes:
+        raise ValueError('it is a TorchScript archive, which is a program')
+    if 'data.pkl' not in sizes:
+        raise ValueError('it has no record data.pkl')
 
-    Args:
-        url (str): Web address whose last part is the file's name.
-        model_dir (str, optional): Where to keep the file instead of torch.hub's cache.
-        map_location: Where tensors go, as in :func:`torch.load`; the CPU if not given.
-        progress (bool): Whether to show the download's progress.
+    def check(key: str, nbytes: int) -> None:
+        if sizes.get(f'data/{key}') != nbytes:
+            raise ValueError(f'its storage {key!r} has another size than its data')
 
-    Returns:
-        dict: What the file holds.
-
-    Raises:
-        UserError: As :func:`load_checkpoint_file`.
-    """
-    folder = model_dir or os.path.join(torch.hub.get_dir(), 'checkpoints')
-    os.makedirs(folder, exist_ok=True)
-    path = os.path.join(folder, os.path.basename(urllib.parse.urlparse(url).path))
-    if not os.path.exists(path):
-        torch.hub.download_url_to_file(url, path, progress=progress)
-    return load_checkpoint_file(path, map_location or 'cpu')
+    scan(io.BytesIO(reader.get_record('data.pkl')), check, file.seek(0, os.SEEK_END))
+    return torch.serialization._load(reader, map_location, unpickler, encoding='utf-8')
 
 
-def _load(path, map_location):
-    if TORCH_RESTRICTS:
-        return torch.load(path, map_location=map_location, weights_only=True)
-    return load_scanned(path, map_location)
+def _load_safetensors(file: BinaryIO, map_location: Any) -> dict:
+    name = getattr(file, 'name', None)
+    return load_file(name) if isinstance(name, str) else load_safetensors_bytes(file.read())
 
 
-def load_scanned(path, map_location='cpu'):
-    """Loads what torch restricts only from 2.6 on: every pickle in the file is scanned first.
-
-    Args:
-        path (str): File written by ``torch.save``.
-        map_location: Where tensors go, as in :func:`torch.load`.
-
-    Returns:
-        What the file holds.
-
-    Raises:
-        pickle.UnpicklingError: If the file is an archive of a kind that torch loads by other
-            means, or names what is not on the list.
-    """
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            if any(name.endswith('constants.pkl') for name in archive.namelist()):
-                raise pickle.UnpicklingError('it is a TorchScript archive')
-    elif tarfile.is_tarfile(path):
-        raise pickle.UnpicklingError('it is a tar file as torch wrote before version 0.1.10')
-    return torch.load(path, map_location=map_location, pickle_module=scanning_pickle,
-                      weights_only=False)
+def _is_tar(file: BinaryIO) -> bool:
+    try:
+        with tarfile.open(fileobj=file, mode='r:'):
+            return True
+    except tarfile.TarError:
+        return False
 
 
-def _load_safetensors(path, map_location):
-    return load_file(path)
-
-
-def _check_file(path):
+def _check_file(path: str) -> None:
+    if re.match(r'[A-Za-z][A-Za-z0-9+.-]*://', path) and not os.path.exists(path):
+        scheme = path.partition('://')[0]
+        raise UserError(f'{path} cannot be loaded: {scheme}:// is not a kind of address that is '
+                        'read here; download the file and give its path.')
     if os.path.isdir(path):
         raise UserError(f'{path} is a directory, not a checkpoint: give a file in it.')
     if not os.path.exists(path):
@@ -138,39 +143,64 @@ def _check_file(path):
                 f'to {path}, or convert existing weights to that file.')
         raise UserError(f'The checkpoint {path} does not exist (working directory {os.getcwd()}): '
                         'check the path.')
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise UserError(f'{path} is a pipe or a device, not a checkpoint: give a regular file.')
     if not os.access(path, os.R_OK):
         raise UserError(f'The checkpoint {path} cannot be read: check its permissions.')
     if os.path.getsize(path) == 0:
         raise UserError(f'The checkpoint {path} is empty: copy, download or write it again.')
 
 
-def _sentence(path, error):
-    found = error if isinstance(error, ForbiddenName) else _find_forbidden(path)
-    if found:
-        return (f'{path} was refused because its pickle asks for {found}, which a checkpoint has '
+def names_hash(name: str) -> str | None:
+    """Digits of the SHA-256 that a file's name holds (``name-1a2b3c4d.pth``); None if it does not.
+
+    Args:
+        name (str): The name, with or without its folder.
+
+    Returns:
+        str | None: The eight digits.
+    """
+    named = _HASH.search(os.path.basename(name))
+    return None if named is None or _DAY.fullmatch(named[1]) else named[1]
+
+
+def check_hash(file: BinaryIO, name: str, source: str | None = None) -> None:
+    """Compare a file's content with the hash that its name may hold.
+
+    Args:
+        file (BinaryIO): The content; read from where it stands, and set to its beginning.
+        name (str): The name.
+        source (str, optional): What to call it in the message. Defaults to its name.
+
+    Raises:
+        UserError: If the content has another hash.
+    """
+    named = names_hash(name)
+    if named is None:
+        return
+    digest = hashlib.sha256()
+    while piece := file.read(2**20):
+        digest.update(piece)
+    file.seek(0)
+    if digest.hexdigest()[:8] != named:
+        raise UserError(f'{source or name} is damaged or has been changed: its name says that its '
+                        f'SHA-256 begins with {named}, but it begins with '
+                        f'{digest.hexdigest()[:8]}; copy or download it again, or rename it if '
+                        'these digits are not a hash.')
+
+
+def _sentence(path: str, error: Exception) -> str:
+    if isinstance(error, ForbiddenName):
+        return (f'{path} was refused because its pickle asks for {error}, which a checkpoint has '
                 'no need of and which can run code: use a file from a source that you trust, with '
                 'its weights saved as a plain state_dict.')
-    # The first sentence only: torch goes on to recommend loading without restriction.
+    if isinstance(error, UnusableTensor):
+        return (f'{path} was refused because it holds {error}: save its weights again as dense '
+                'tensors of floating-point numbers on the CPU.')
+    if isinstance(error, TooLarge):
+        return (f'{path} was refused because it holds {error}: use a file from a source that you '
+                'trust, with its weights saved as a plain state_dict.')
+    # The first sentence only: torch's next ones are for who debugs torch.
     reason = re.split(r'\.\s|\n', str(error).strip() or type(error).__name__)[0]
     return (f'{path} is truncated or is not a checkpoint ({reason}): '
             'copy, download or write it again.')
-
-
-def _find_forbidden(path):
-    """Returns the first thing not on the list that the file's pickles ask for, None if nothing."""
-    try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                for name in archive.namelist():
-                    if name.endswith('.pkl'):
-                        scan(io.BytesIO(archive.read(name)))
-        else:
-            with open(path, 'rb') as file:
-                # Magic number, protocol, system and object of the format before torch 1.6.
-                for _ in range(4):
-                    scan(file)
-    except ForbiddenName as found:
-        return found
-    except Exception:  # noqa: BLE001  no readable pickles either: the caller has an error already
-        return None
-    return None

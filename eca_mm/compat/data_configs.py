@@ -1,0 +1,182 @@
+"""Configs that are read as data: values only, and only types that a registry knows."""
+from __future__ import annotations
+
+import ast
+import importlib
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.config.utils import MODULE2PACKAGE
+from mmengine.registry import Registry, root
+
+from eca_mm.utils.errors import UserError
+
+_DEPTH = 64
+_NUMBERS = {'inf': math.inf, 'nan': math.nan}
+_PACKAGES = {'mmengine', 'mmcv', 'eca_mm', *MODULE2PACKAGE}
+
+
+def config_from_text(text: str, source: str) -> dict:
+    """Read the text of a config as plain values, running nothing.
+
+    Understood are assignments of numbers, texts, ``True``, ``None``, lists, tuples, dicts, sets
+    and ``dict(...)``: what mmengine writes when it dumps a config.
+
+    Args:
+        text (str): The text.
+        source (str): What to call it in messages, e.g. ``'The config in a.pth'``.
+
+    Returns:
+        dict: The values by name.
+
+    Raises:
+        UserError: If it has anything else in it, or as :func:`check_data`.
+    """
+    if len(text) > 2**24:
+        raise UserError(f'{source} has {len(text) >> 20} MB, too much for a config; give the '
+                        'config file instead.')
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise UserError(f'{source} cannot be read ({_reason(error)}); give the config file '
+                        'instead.') from error
+    values = {}
+    for statement in tree.body:
+        if _is_text(statement):  # a comment in quotes
+            continue
+        if not (isinstance(statement, ast.Assign) and len(statement.targets) == 1
+                and isinstance(statement.targets[0], ast.Name)):
+            raise _program(statement, source)
+        values[statement.targets[0].id] = _value(statement.value, source, 0)
+    check_data(values, source)
+    return values
+
+
+def check_data(config: Any, source: str) -> None:
+    """Make sure that a config of plain values reaches no Python object but registered types.
+
+    mmengine takes a ``type`` that no registry knows for the path of any class or function, a
+    scope for a module to import, and so would run ``dict(type='subprocess.Popen', ...)``.
+
+    Args:
+        config (Any): Its values.
+        source (str): What to call it in messages.
+
+    Raises:
+        UserError: Naming what reaches beyond.
+    """
+    for where, name, value in _entries(config, '', 0):
+        if name == 'type' and isinstance(value, str) and not is_registered(value):
+            found = f'the type {value[:80]!r}, which no registry has'
+        elif name in ('_scope_', 'default_scope') and value is not None and (
+                value not in _PACKAGES if isinstance(value, str) else True):
+            found = f'the scope {str(value)[:80]!r}'
+        elif name == 'custom_imports' and value is not None and not _imports_known(value):
+            found = 'imports of other modules than those of OpenMMLab packages'
+        else:
+            continue
+        raise UserError(f'{source} was refused because {where} asks for {found}: values alone must '
+                        'not reach Python objects; if you trust it, write it as a .py config.')
+
+
+def is_registered(name: str) -> bool:
+    """Whether a type's name stands for something that a registry of the stack knows.
+
+    Args:
+        name (str): A bare name, one with a scope (``mmdet.FasterRCNN``), or the whole path of a
+            registered class (``mmdet.models.detectors.FasterRCNN``).
+
+    Returns:
+        bool: False for what mmengine would import.
+    """
+    registries = list(_registries())
+    scope, _, bare = name.rpartition('.')
+    if bare and any(bare in registry._module_dict and scope in ('', registry.scope)
+                    for registry in registries):
+        return True
+    if scope.partition('.')[0] not in _PACKAGES | {'torch', 'torchvision'}:
+        return False
+    # A bare name with a scope may wait for its package to be imported.
+    module, _, attribute = name.rpartition('.')
+    try:
+        if module in _PACKAGES:
+            importlib.import_module(f'{module}.models' if module != 'mmengine' else module)
+            return any(attribute in registry._module_dict and registry.scope == module
+                       for registry in _registries())
+        found = getattr(importlib.import_module(module), attribute, None)
+    except ImportError:
+        return False
+    return any(found is known for registry in _registries()
+               for known in registry._module_dict.values())
+
+
+def _registries() -> Iterator[Registry]:
+    waiting = [value for value in vars(root).values() if isinstance(value, Registry)]
+    while waiting:
+        registry = waiting.pop()
+        registry.import_from_location()
+        yield registry
+        waiting += registry._children.values()
+
+
+def _imports_known(value: Any) -> bool:
+    names = value.get('imports') if isinstance(value, dict) else None
+    names = [names] if isinstance(names, str) else names
+    return isinstance(names, (list, tuple)) and all(
+        isinstance(name, str) and name.partition('.')[0] in _PACKAGES for name in names)
+
+
+def _entries(node: Any, where: str, depth: int) -> Iterator[tuple[str, str, Any]]:
+    if depth > _DEPTH:
+        raise UserError(f'The config is nested more than {_DEPTH} deep at {where}; give the config '
+                        'file instead.')
+    items = node.items() if isinstance(node, dict) else (
+        enumerate(node) if isinstance(node, (list, tuple)) else ())
+    for name, value in items:
+        place = f'{where}.{name}' if where else str(name)
+        if isinstance(node, dict):
+            yield place, name, value
+        yield from _entries(value, place, depth + 1)
+
+
+def _value(node: ast.expr, source: str, depth: int) -> Any:
+    if depth > _DEPTH:
+        raise UserError(f'{source} is nested more than {_DEPTH} deep; give the config file '
+                        'instead.')
+    down = depth + 1
+    if isinstance(node, ast.Constant) and not isinstance(node.value, type(...)):
+        return node.value
+    if isinstance(node, ast.Name) and node.id in _NUMBERS:
+        return _NUMBERS[node.id]
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
+        operand = _value(node.operand, source, down)
+        if type(operand) in (int, float):
+            return -operand if isinstance(node.op, ast.USub) else operand
+    for kind, make in ((ast.List, list), (ast.Tuple, tuple), (ast.Set, set)):
+        if isinstance(node, kind):
+            return make(_value(item, source, down) for item in node.elts)
+    if isinstance(node, ast.Dict) and None not in node.keys:
+        return {_value(name, source, down): _value(value, source, down)
+                for name, value in zip(node.keys, node.values, strict=True)}
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in (
+            'dict', 'set') and not node.args and all(item.arg for item in node.keywords):
+        if node.func.id == 'set' and not node.keywords:
+            return set()
+        if node.func.id == 'dict':
+            return {item.arg: _value(item.value, source, down) for item in node.keywords}
+    raise _program(node, source)
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _program(node: ast.AST, source: str) -> UserError:
+    text = ' '.join(ast.unparse(node).split())
+    return UserError(f'{source} was refused because line {node.lineno} is not a plain value but '
+                     f'code ({text[:80]}): give the config file instead, if you trust it.')
+
+
+def _reason(error: BaseException) -> str:
+    return ' '.join(str(error).split())[:120] or type(error).__name__

@@ -1,0 +1,254 @@
+"""An unpickler that can build nothing but what :mod:`.names` lists, on every torch.
+
+It is written out in Python and not derived from :class:`pickle.Unpickler`, so that there is no
+second reading of the instructions that could differ from the one that was judged: what it has no
+method for, it cannot do.
+"""
+from __future__ import annotations
+
+import pickle
+import struct
+from collections import Counter, OrderedDict
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+from mmengine.logging.history_buffer import HistoryBuffer
+
+from . import mmengine_values, names
+from .mmengine_values import NumpyType
+from .steps import LONGEST_NUMBER, MARK, REFUSED, STEPS
+from .values import ForbiddenName, Name, expect, is_count, key, kind_of, refuse
+
+_DICTS = (dict, OrderedDict, Counter)
+
+
+class RestrictedUnpickler:
+    """Reads one pickle, up to its STOP, into tensors, plain containers and what mmengine writes.
+
+    Takes the place of :class:`pickle.Unpickler` in torch's own loading functions.
+
+    Args:
+        file (BinaryIO): At the pickle's first byte.
+        encoding (str): Of text from Python 2. Defaults to ``'utf-8'``.
+        **kwargs: Ignored, as given by torch.
+    """
+
+    def __init__(self, file: BinaryIO, *, encoding: str = 'utf-8', **kwargs: Any) -> None:
+        self._file, self._encoding = file, encoding
+        self._stack: list = []
+        self._memo: dict[int, Any] = {}
+        # Objects that exist but wait for their state, by identity.
+        self._unbuilt: dict[int, Any] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Look up a name; torch's subclass looks up its storages first."""
+        return names.find(module, name)
+
+    def persistent_load(self, saved_id: Any) -> Any:
+        """Refuse storages; torch's loading functions put their own method here."""
+        refuse('a storage where there is none')
+
+    def load(self) -> Any:
+        """Read the pickle.
+
+        Returns:
+            Any: Its value.
+
+        Raises:
+            ForbiddenName: If it asks for anything that is not on the list.
+            UnusableTensor: If it holds a sparse tensor or the like.
+            pickle.UnpicklingError, ValueError, EOFError: If it is not a pickle or a truncated one.
+        """
+        while True:
+            code = self._read(1)[0]
+            if code == pickle.STOP[0]:
+                value = self._pop()
+                # What waits for its state has none: an array without data, say.
+                expect(not self._unbuilt and not self._stack, 'an object without its state')
+                return value
+            step = STEPS.get(code)
+            if step is None:
+                if code in REFUSED:
+                    refuse(REFUSED[code])
+                raise pickle.UnpicklingError(f'it has no instruction 0x{code:02x}')
+            step(self)
+
+    # ---- reading ----
+
+    def _read(self, count: int) -> bytes:
+        data = b''
+        # In pieces: a forged length must not reserve memory.
+        while len(data) < count:
+            piece = self._file.read(min(count - len(data), 2**24))
+            if not piece:
+                raise EOFError('it ends within a value')
+            data = data + piece if data else piece
+        return data
+
+    def _number(self, form: str) -> Any:
+        return struct.unpack(form, self._read(struct.calcsize(form)))[0]
+
+    def _line(self, limit: int = 2**24) -> bytes:
+        line = self._file.readline(limit)
+        if not line.endswith(b'\n'):
+            raise EOFError('it ends within a line')
+        return line[:-1]
+
+    def _integer(self) -> int:
+        text = self._line(LONGEST_NUMBER).rstrip(b'L')
+        return {b'00': False, b'01': True}[text] if text in (b'00', b'01') else int(text)
+
+    def _long(self, form: str) -> int:
+        size = self._number(form)
+        expect(0 <= size <= LONGEST_NUMBER, 'an integer of more than 256 bytes')
+        return int.from_bytes(self._read(size), 'little', signed=True)
+
+    # ---- the stack ----
+
+    def _pop(self) -> Any:
+        if not self._stack or self._stack[-1] is MARK:
+            raise pickle.UnpicklingError('an instruction finds too little on the stack')
+        return self._stack.pop()
+
+    def _push(self, value: Any) -> None:
+        self._stack.append(value)
+
+    def _top(self) -> Any:
+        self._push(self._pop())
+        return self._stack[-1]
+
+    def _items(self) -> list:
+        for index in range(len(self._stack) - 1, -1, -1):
+            if self._stack[index] is MARK:
+                items = self._stack[index + 1:]
+                del self._stack[index:]
+                return items
+        raise pickle.UnpicklingError('an instruction finds no mark on the stack')
+
+    def _tuple(self, count: int) -> None:
+        items = [self._pop() for _ in range(count)]
+        self._push(tuple(reversed(items)))
+
+    def _discard(self) -> None:
+        # A mark may be popped too; that is how pickles skip what they do not need.
+        if not self._stack:
+            raise pickle.UnpicklingError('an instruction finds too little on the stack')
+        self._stack.pop()
+
+    def _text(self, data: bytes) -> None:
+        self._push(data.decode(self._encoding))
+
+    def _get(self, index: int) -> None:
+        if index not in self._memo:
+            raise pickle.UnpicklingError('it refers to a value that there is not')
+        self._push(self._memo[index])
+
+    def _put(self, index: int) -> None:
+        expect(index >= 0, 'a negative place')
+        self._memo[index] = self._top()
+
+    # ---- containers ----
+
+    def _pairs(self, items: list) -> list[tuple]:
+        if len(items) % 2:
+            raise pickle.UnpicklingError('a key lacks its value')
+        return list(zip(items[::2], items[1::2], strict=True))
+
+    def _append(self, items: list) -> None:
+        if items:
+            expect(type(self._top()) is list, f'an addition to a {kind_of(self._top())}')
+            self._stack[-1].extend(items)
+        else:
+            self._top()
+
+    def _set_items(self, items: list) -> None:
+        pairs, target = self._pairs(items), self._top()
+        if pairs:
+            expect(type(target) in _DICTS, f'an entry of a {kind_of(target)}')
+            for name, value in pairs:
+                target[key(name)] = value
+
+    def _add(self, items: list) -> None:
+        target = self._top()
+        if items:
+            expect(type(target) is set, f'an addition to a {kind_of(target)}')
+            target.update(map(key, items))
+
+    # ---- names, and what is built by them ----
+
+    def _global(self) -> None:
+        module, name = (self._line(LONGEST_NUMBER).decode() for _ in range(2))
+        self._push(self.find_class(module, name))
+
+    def _instance(self) -> None:
+        module, name = (self._line(LONGEST_NUMBER).decode() for _ in range(2))
+        self.find_class(module, name)
+        refuse(f'an instance of {module}.{name}')
+
+    def _stack_global(self) -> None:
+        name, module = self._pop(), self._pop()
+        expect(type(name) is str and type(module) is str, 'a name that it computes')
+        self._push(self.find_class(module, name))
+
+    def _reduce(self) -> None:
+        args, function = self._pop(), self._pop()
+        expect(isinstance(function, Name) and function.build is not None,
+               f'a call of a {kind_of(function)}')
+        expect(type(args) is tuple, f'{function.name} of a {kind_of(args)}')
+        try:
+            value = function.build(*args)
+        except TypeError as error:  # another number of arguments than it takes
+            raise ForbiddenName(f'{function.name} with other arguments') from error
+        if isinstance(value, (NumpyType, HistoryBuffer)) or function.name.endswith('_reconstruct'):
+            self._unbuilt[id(value)] = value
+        self._push(value)
+
+    def _build(self) -> None:
+        state, target = self._pop(), self._top()
+        waits = self._unbuilt.pop(id(target), None) is not None
+        if isinstance(target, NumpyType) and waits:
+            mmengine_values.set_numpy_type(target, state)
+        elif type(target) is np.ndarray and waits:
+            mmengine_values.set_array(target, state)
+        elif type(target) is HistoryBuffer and waits:
+            mmengine_values.set_history_buffer(target, state)
+        elif type(target) is OrderedDict:
+            # The versions of its layers, which torch keeps beside a state dict.
+            expect(type(state) is dict and state.keys() <= {'_metadata'} and all(
+                isinstance(value, dict) for value in state.values()),
+                'attributes of an OrderedDict')
+            vars(target).update(state)
+        else:
+            refuse(f'a change of a {kind_of(target)}')
+
+    def _storage(self) -> None:
+        saved = self._pop()
+        expect(type(saved) is tuple and 5 <= len(saved) <= 6 and saved[0] in ('storage', b'storage')
+               and (isinstance(saved[1], torch.serialization.StorageType)
+                    or saved[1] is torch.UntypedStorage)
+               and type(saved[2]) is str and type(saved[3]) in (str, bytes)
+               and is_count(saved[4]), 'a storage of a kind of its own')
+        if len(saved) == 6 and saved[5] is not None:
+            view = saved[5]
+            expect(type(view) is tuple and len(view) == 3 and all(
+                map(is_count, view[1:])) and view[1] + view[2] <= saved[4]
+                and type(view[0]) is str, 'a view beyond the end of its storage')
+        self._push(self.persistent_load(saved))
+
+
+def load(file: BinaryIO, **kwargs: Any) -> Any:
+    """As :func:`pickle.load`, restricted.
+
+    Args:
+        file (BinaryIO): At the pickle's first byte.
+        **kwargs: As :class:`RestrictedUnpickler` takes them.
+
+    Returns:
+        Any: What the pickle holds.
+    """
+    return RestrictedUnpickler(file, **kwargs).load()
+
+
+# By this name torch's loading functions ask a module for its unpickler.
+Unpickler = RestrictedUnpickler
