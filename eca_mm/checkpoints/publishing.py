@@ -10,6 +10,7 @@ from eca_mm.utils.atomic_files import write_atomically
 from eca_mm.utils.errors import UserError
 from eca_mm.version import __version__
 
+from .finite import check_finite
 from .state_dict import state_dict_of
 
 
@@ -21,10 +22,10 @@ def published_weights(checkpoint: Mapping) -> tuple[dict[str, Tensor], dict]:
 
     Returns:
         tuple[dict[str, Tensor], dict]: The weights, averaged ones (EMA) where there are any, and
-        what is known of them: ``config``, ``dataset_meta`` with the classes, and versions.
+        what is known of them: ``cfg``, ``dataset_meta`` with the classes, and versions.
 
     Raises:
-        UserError: If there are no weights.
+        UserError: If there are no weights, or some are NaN or infinite.
     """
     # With an EMAHook mmengine saves the averaged weights as the model's and the last ones aside.
     averaged = 'ema_state_dict' in checkpoint
@@ -33,9 +34,10 @@ def published_weights(checkpoint: Mapping) -> tuple[dict[str, Tensor], dict]:
     saved = checkpoint.get('meta')
     saved = saved if isinstance(saved, Mapping) else {}
     meta = dict(weights='EMA' if averaged else 'last', eca_mm_version=__version__)
-    # mmengine writes cfg, its predecessor config.
+    check_finite(weights)
+    # mmengine writes cfg, its predecessor config, which mmengine runs when it resumes.
     if 'cfg' in saved or 'config' in saved:
-        meta['config'] = saved.get('cfg', saved.get('config'))
+        meta['cfg'] = saved.get('cfg', saved.get('config'))
     meta.update({entry: saved[entry] for entry in ('dataset_meta', 'mmengine_version', 'epoch')
                  if entry in saved})
     return weights, meta
@@ -55,7 +57,8 @@ def publish(checkpoint: Mapping, target: str | Path, overwrite: bool = False) ->
         Path: What was written.
 
     Raises:
-        UserError: If there are no weights, the target has another ending, or it exists.
+        UserError: If there are no weights, or some are NaN or infinite, or the target has another
+            ending, or it exists.
         OSError: If it cannot be written.
     """
     target = Path(target)

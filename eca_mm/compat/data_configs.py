@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -81,7 +82,7 @@ def check_data(config: Any, source: str) -> None:
 
 
 def is_registered(name: str) -> bool:
-    """Whether a type's name stands for something that a registry of the stack knows.
+    """Whether a type's name stands for something that a registry of the stack knows, if anything.
 
     Args:
         name (str): A bare name, one with a scope (``mmdet.FasterRCNN``), or the whole path of a
@@ -92,6 +93,9 @@ def is_registered(name: str) -> bool:
     """
     registries = list(_registries())
     scope, _, bare = name.rpartition('.')
+    if not scope and importlib.util.find_spec(name) is None:
+        # Nothing to import by this name; other parts than registries may know it.
+        return True
     if bare and any(bare in registry._module_dict and scope in ('', registry.scope)
                     for registry in registries):
         return True

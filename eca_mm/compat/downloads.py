@@ -33,8 +33,7 @@ class _SameScheme(urllib.request.HTTPRedirectHandler):
         old, new_scheme = (urllib.parse.urlsplit(url).scheme.lower()
                            for url in (request.full_url, new))
         if new_scheme not in _SCHEMES or (old, new_scheme) == ('https', 'http'):
-            raise UserError(f'{request.full_url} redirects to {new[:200]}, which is not as safe an '
-                            'address: give the address of the file itself.')
+            raise _redirected(request.full_url, new)
         return super().redirect_request(request, file, code, message, headers, new)
 
 
@@ -99,6 +98,8 @@ def _download(url: str, path: str, progress: bool) -> None:
                 file.seek(0)
                 check_hash(file, path, url)
         except urllib.error.HTTPError as error:
+            if 300 <= error.code < 400:
+                raise _redirected(url, error.headers.get('Location')) from error
             raise UserError(f'{url} cannot be downloaded: the server answers {error.code} '
                             f'{error.reason}; check the address.') from error
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -111,6 +112,11 @@ def _download(url: str, path: str, progress: bool) -> None:
     finally:
         if os.path.exists(temporary):
             os.remove(temporary)
+
+
+def _redirected(url: str, target: str | None) -> UserError:
+    return UserError(f'{url} redirects to {str(target or "nowhere")[:200]!r}, which is not followed: '
+                     'give the address of the file itself.')
 
 
 def _copy(answer: http.client.HTTPResponse, file: BinaryIO, progress: bool) -> None:

@@ -19,6 +19,10 @@ from .archive import is_archive, open_archive
 from .safe_pickle import ForbiddenName, TooLarge, UnusableTensor, scan, unpickler
 
 _HASH = re.compile(r'-([0-9a-f]{8})\.(pth|pt|safetensors)$')
+# Where files keep weights, and what of them is always a fraction.
+_STATE_DICTS = ('state_dict', 'ema_state_dict', 'state_dict_ema', 'model', 'model_state',
+                'model_state_dict')
+_FRACTIONS = ('weight', 'bias', 'running_mean', 'running_var')
 # Eight digits that are a day, 20260131, are not a hash.
 _DAY = re.compile(r'(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])')
 
@@ -74,6 +78,7 @@ def load_stream(file: BinaryIO, name: str, map_location: Any = 'cpu') -> dict:
     if not isinstance(loaded, dict):
         raise UserError(f'{name} holds a {type(loaded).__name__}, not the dict of a checkpoint: '
                         'give a file with a state_dict.')
+    _check_numbers(loaded, name)
     return loaded
 
 
@@ -97,6 +102,17 @@ def _load(file: BinaryIO, map_location: Any) -> Any:
         scan(file, check, size)
     file.seek(0)
     return torch.serialization._legacy_load(file, map_location, unpickler, encoding='utf-8')
+
+
+def _check_numbers(loaded: dict, path: str) -> None:
+    """Refuse integers and the like where every tool needs fractions."""
+    for weights in (loaded, *(loaded.get(entry) for entry in _STATE_DICTS)):
+        for name, value in weights.items() if isinstance(weights, dict) else ():
+            if (isinstance(value, torch.Tensor) and not value.is_floating_point()
+                    and str(name).rpartition('.')[2] in _FRACTIONS):
+                raise UserError(f'{path} was refused because its {name} is of the type '
+                                f'{str(value.dtype).removeprefix("torch.")}: save its weights '
+                                'again as floating-point numbers.')
 
 
 def _load_archive(file: BinaryIO, map_location: Any) -> Any:

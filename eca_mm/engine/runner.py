@@ -20,6 +20,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from eca_mm.checkpoints import KeyReport
+from eca_mm.checkpoints.finite import describe, not_finite
 from eca_mm.checkpoints.latest import latest_checkpoint
 from eca_mm.datasets import LoadImage
 from eca_mm.engine.hooks.checkpoint import SafeCheckpointHook
@@ -199,6 +200,10 @@ class CheckedRunner(Runner):
         if not strict and not self._compare(checkpoint).matched:
             raise UserError(f'Checkpoint {filename} does not fit the model: '
                             f'{self._compare(checkpoint)}.')
+        broken = not_finite(checkpoint.get('state_dict', checkpoint))
+        if broken:
+            self.logger.warning(f'Checkpoint {filename} holds {describe(broken)}: what the model '
+                                'computes with them means nothing.')
         if self._resume and self._must_match:
             absent = {'meta', 'message_hub', 'optimizer'} - set(checkpoint)
             if absent:

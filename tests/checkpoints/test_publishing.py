@@ -52,7 +52,7 @@ def test_weights_are_the_averaged_ones(trained, tmp_path):
     published = load_checkpoint_file(path)
     assert set(published) == {'meta', 'state_dict'}
     assert set(published['state_dict']) == {'fc.weight', 'fc.bias'}
-    assert published['meta']['weights'] == 'EMA' and 'a = 1' in published['meta']['config']
+    assert published['meta']['weights'] == 'EMA' and 'a = 1' in published['meta']['cfg']
     assert not torch.equal(published['state_dict']['fc.weight'], last)
     assert torch.equal(checkpoint['ema_state_dict']['module.fc.weight'], last)
     assert path.name == f'tiny-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}.pth'

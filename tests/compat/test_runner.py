@@ -1,13 +1,12 @@
 """mmengine's own training loop over checkpoints that it wrote itself."""
 import numpy as np
-import pytest
 import torch
 from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.model import BaseModel, BaseModule
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
 
-from eca_mm.compat import load_checkpoint_file, safe_load
+from eca_mm.compat import load_checkpoint_file
 
 
 class Regressor(BaseModel):
@@ -56,10 +55,7 @@ def runner(folder, **options):
         experiment_name=folder.name, log_level='ERROR', **options)
 
 
-@pytest.mark.parametrize('scan', [False, True], ids=['torch', 'scan'])
-def test_resuming_equals_training_through(scan, tmp_path, monkeypatch):
-    if scan:
-        monkeypatch.setattr(safe_load, 'TORCH_RESTRICTS', False)
+def test_resuming_equals_training_through(tmp_path):
     through = runner(tmp_path / 'through')
     through.train()
     resumed = runner(tmp_path / 'resumed', resume=True,
@@ -96,3 +92,21 @@ def test_init_cfg_takes_a_backbone_out_of_a_checkpoint(tmp_path):
     saved = load_checkpoint_file(tmp_path / 'run' / 'epoch_4.pth')['state_dict']
     for name, tensor in backbone.state_dict().items():
         assert torch.equal(tensor, saved[f'backbone.{name}'])
+
+
+def test_a_config_in_a_checkpoint_is_not_run_by_resuming(tmp_path):
+    """mmengine runs the text under meta.config, and keeps that of the message hub."""
+    runner(tmp_path / 'run', cfg={'mine': 1}).train()
+    path = tmp_path / 'run' / 'epoch_2.pth'
+    saved = load_checkpoint_file(path)
+    code = f"__import__('os').mkdir({str(tmp_path / 'marker')!r})"
+    saved['meta'].update(config=code, cfg=code)
+    saved['message_hub']['runtime_info']['cfg'] = code
+    torch.save(saved, path)
+    resumed = runner(tmp_path / 'resumed', resume=True, load_from=str(path), cfg={'mine': 2})
+    resumed.train()
+    assert not (tmp_path / 'marker').exists()
+    found = load_checkpoint_file(tmp_path / 'resumed' / 'epoch_4.pth')
+    for text in (found['meta']['cfg'], found['message_hub']['runtime_info']['cfg']):
+        assert 'mine' in text and 'mkdir' not in text
+    assert 'config' not in found['meta']
