@@ -5,6 +5,7 @@ import ast
 import importlib
 import importlib.util
 import math
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -91,28 +92,24 @@ def is_registered(name: str) -> bool:
     Returns:
         bool: False for what mmengine would import.
     """
-    registries = list(_registries())
     scope, _, bare = name.rpartition('.')
-    if not scope and importlib.util.find_spec(name) is None:
-        # Nothing to import by this name; other parts than registries may know it.
+    if any(bare in registry._module_dict and scope in ('', registry.scope)
+           for registry in _registries()):
         return True
-    if bare and any(bare in registry._module_dict and scope in ('', registry.scope)
-                    for registry in registries):
-        return True
+    if not scope:
+        # Parts that no registry builds have types of their own; there must be nothing to import.
+        return name.isidentifier() and name not in sys.modules and (
+            importlib.util.find_spec(name) is None)
     if scope.partition('.')[0] not in _PACKAGES | {'torch', 'torchvision'}:
         return False
-    # A bare name with a scope may wait for its package to be imported.
-    module, _, attribute = name.rpartition('.')
     try:
-        if module in _PACKAGES:
-            importlib.import_module(f'{module}.models' if module != 'mmengine' else module)
-            return any(attribute in registry._module_dict and registry.scope == module
-                       for registry in _registries())
-        found = getattr(importlib.import_module(module), attribute, None)
+        # A name with a scope may wait for its package to be imported.
+        module = importlib.import_module(f'{scope}.models' if scope in _PACKAGES else scope)
     except ImportError:
         return False
-    return any(found is known for registry in _registries()
-               for known in registry._module_dict.values())
+    found = getattr(module, bare, None)
+    return found is not None and any(
+        found is known for registry in _registries() for known in registry._module_dict.values())
 
 
 def _registries() -> Iterator[Registry]:

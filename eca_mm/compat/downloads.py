@@ -115,7 +115,8 @@ def _download(url: str, path: str, progress: bool) -> None:
 
 
 def _redirected(url: str, target: str | None) -> UserError:
-    return UserError(f'{url} redirects to {str(target or "nowhere")[:200]!r}, which is not followed: '
+    shown = (target or 'nowhere')[:200]
+    return UserError(f'{url} redirects to {shown!r}, which is not followed: '
                      'give the address of the file itself.')
 
 
