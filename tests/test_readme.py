@@ -14,8 +14,9 @@ from tests.conftest import REPOSITORY
 from tests.support.catalog import metafiles
 from tests.support.processes import run_tool
 
-DOCUMENTS = ('README.md', 'CONTRIBUTING.md', 'configs/README.md', 'docs/getting_started.md',
-             'docs/scaling.md')
+DOCUMENTS = ('README.md', 'CONTRIBUTING.md', 'configs/README.md', *(
+    f'docs/{page}.md' for page in ('attentions', 'getting_started', 'index', 'installation',
+                                   'scaling', 'stability', 'troubleshooting')))
 TEXTS = {name: (REPOSITORY / name).read_text() for name in DOCUMENTS}
 
 
@@ -110,7 +111,24 @@ def test_table_of_configs_says_what_the_metafiles_say():
 
 def test_pinned_versions_are_those_of_the_constraints():
     constraints = (REPOSITORY / 'requirements' / 'constraints.txt').read_text()
-    table = '\n'.join(re.findall(r'^\| (?:torch|mm).*$', TEXTS['README.md'], re.M))
+    table = '\n'.join(re.findall(r'^\| (?:torch|mm).*$', TEXTS['docs/installation.md'], re.M))
     for package in ('torch', 'torchvision', 'mmengine', 'mmcv-lite', 'mmdet', 'mmpretrain'):
         version, = re.findall(rf'^{package}==(.+)$', constraints, re.M)
         assert version in table
+
+
+def test_readme_is_short_and_in_the_order_that_a_newcomer_needs():
+    text = TEXTS['README.md']
+    assert len(text.split()) < 1100
+    parts = ['![', '\n## ECA in your own model', 'plugins=[', 'make demo', '\n## Install',
+             '\n## Inherit', '\n## Train and test', '\n## Where to look']
+    places = [text.index(part) for part in parts]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize('name', ['README.md', 'docs/model_zoo.md'])
+def test_says_that_accuracies_were_not_reproduced_before_it_names_one(name):
+    text = (REPOSITORY / name).read_text()
+    first = re.search(r'\btop-1\b|\bAP of\b|\d\d\.\d\d? \|$', text, re.M).start()
+    assert re.search(r"paper's accuracies were not reproduced|none of them was\s+measured here",
+                     text[:first])

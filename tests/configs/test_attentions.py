@@ -1,4 +1,4 @@
-"""The README's table of attentions: what it says they cost, and that its lines train detectors."""
+"""The table of attentions: what it says they cost, and that its lines train detectors."""
 import re
 
 import pytest
@@ -12,8 +12,7 @@ from tests.configs.test_real_coco import iterations, options
 from tests.support.catalog import load
 from tests.support.processes import ROOT, run_tool
 
-README = (ROOT / 'README.md').read_text()
-SECTION = README.partition('\n## Attentions\n')[2].partition('\n## ')[0]
+SECTION = (ROOT / 'docs/attentions.md').read_text().partition('\n## ')[0]
 # Name, formula, parameters, multiply-adds and plugin of every row.
 ROWS = re.findall(r'^\| (.+?) \| `(.+?)` \| ([\d,]+) \| ([\d.]+) M \| `(.+)` \|$', SECTION, re.M)
 AA = re.search(r'`conv2_cfg=(.+)`', SECTION)[1]
