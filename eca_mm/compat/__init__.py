@@ -10,7 +10,7 @@ from . import versions  # noqa: E402
 # Before the imports below, which may be the ones that a wrong combination breaks.
 versions.check(versions.installed())
 
-from . import checkpoint_loading, config_scope, file_backend, imports, ops  # noqa: E402
+from . import checkpoint_loading, config_scope, data_files, file_backend, imports, ops  # noqa: E402
 from .safe_load import load_checkpoint_file  # noqa: E402
 
 __all__ = ['install', 'load_checkpoint_file']
@@ -33,5 +33,6 @@ def install():
     checkpoint_loading.install()
     checkpoint_loading.keep_own_config()
     checkpoint_loading.read_config_of_checkpoint()
+    data_files.load_yaml_safely()
     file_backend.install()
     config_scope.install()

@@ -1,6 +1,7 @@
 """The zip archives that torch writes, checked before torch reads them."""
 from __future__ import annotations
 
+import os
 import struct
 import zipfile
 from typing import BinaryIO
@@ -47,10 +48,11 @@ def open_archive(file: BinaryIO) -> tuple[torch._C.PyTorchFileReader, dict[str, 
     try:
         with zipfile.ZipFile(file) as archive:
             infos = archive.infolist()
+            _check_end(file)
             file.seek(0)  # where torch takes the archive to begin
             reader = torch._C.PyTorchFileReader(file)
             sizes = _compare(file, infos, reader)
-            _check_sizes(infos, file.seek(0, 2))
+            _check_sizes(infos, file.seek(0, os.SEEK_END))
             # torch can be told to leave all checksums out.
             damaged = archive.testzip() if any(info.CRC for info in infos) else None
     except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError,
@@ -60,6 +62,15 @@ def open_archive(file: BinaryIO) -> tuple[torch._C.PyTorchFileReader, dict[str, 
         raise BrokenArchive(f'the checksum of its record {damaged!r} is wrong')
     file.seek(0)
     return reader, sizes
+
+
+def _check_end(file: BinaryIO) -> None:
+    """Refuse a second end record, by which another reader finds another directory."""
+    size = file.seek(0, os.SEEK_END)
+    # An end record takes 22 bytes and a comment of up to 64 kB.
+    file.seek(max(0, size - 2**16 - 22))
+    if file.read().count(b'PK\x05\x06') != 1:
+        raise BrokenArchive('it has two directories')
 
 
 def _compare(file: BinaryIO, infos: list[zipfile.ZipInfo],

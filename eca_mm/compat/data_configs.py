@@ -15,11 +15,30 @@ from mmengine.registry import Registry, root
 from eca_mm.utils.errors import UserError
 
 _DEPTH = 64
+_MAX_ENTRIES = 10**6
 _NUMBERS = {'inf': math.inf, 'nan': math.nan}
-_PACKAGES = {'mmengine', 'mmcv', 'eca_mm', *MODULE2PACKAGE}
+PACKAGES = {'mmengine', 'mmcv', 'eca_mm', *MODULE2PACKAGE}
 
 
 def config_from_text(text: str, source: str) -> dict:
+    """Read the text of a config that is to be built, as :func:`values_from_text` does.
+
+    Args:
+        text (str): The text.
+        source (str): What to call it in messages, e.g. ``'The config in a.pth'``.
+
+    Returns:
+        dict: The values by name.
+
+    Raises:
+        UserError: If it is more than values, or as :func:`check_data`.
+    """
+    values = values_from_text(text, source)
+    check_data(values, source)
+    return values
+
+
+def values_from_text(text: str, source: str) -> dict:
     """Read the text of a config as plain values, running nothing.
 
     Understood are assignments of numbers, texts, ``True``, ``None``, lists, tuples, dicts, sets
@@ -33,7 +52,7 @@ def config_from_text(text: str, source: str) -> dict:
         dict: The values by name.
 
     Raises:
-        UserError: If it has anything else in it, or as :func:`check_data`.
+        UserError: If it has anything else in it.
     """
     if len(text) > 2**24:
         raise UserError(f'{source} has {len(text) >> 20} MB, too much for a config; give the '
@@ -51,7 +70,6 @@ def config_from_text(text: str, source: str) -> dict:
                 and isinstance(statement.targets[0], ast.Name)):
             raise _program(statement, source)
         values[statement.targets[0].id] = _value(statement.value, source, 0)
-    check_data(values, source)
     return values
 
 
@@ -68,11 +86,14 @@ def check_data(config: Any, source: str) -> None:
     Raises:
         UserError: Naming what reaches beyond.
     """
-    for where, name, value in _entries(config, '', 0):
+    for number, (where, name, value) in enumerate(_entries(config, '', 0)):
+        if number > _MAX_ENTRIES:
+            raise UserError(f'{source} was refused because it has more than {_MAX_ENTRIES} entries '
+                            'when what it shares is written out.')
         if name == 'type' and isinstance(value, str) and not is_registered(value):
             found = f'the type {value[:80]!r}, which no registry has'
         elif name in ('_scope_', 'default_scope') and value is not None and (
-                value not in _PACKAGES if isinstance(value, str) else True):
+                value not in PACKAGES if isinstance(value, str) else True):
             found = f'the scope {str(value)[:80]!r}'
         elif name == 'custom_imports' and value is not None and not _imports_known(value):
             found = 'imports of other modules than those of OpenMMLab packages'
@@ -100,11 +121,11 @@ def is_registered(name: str) -> bool:
         # Parts that no registry builds have types of their own; there must be nothing to import.
         return name.isidentifier() and name not in sys.modules and (
             importlib.util.find_spec(name) is None)
-    if scope.partition('.')[0] not in _PACKAGES | {'torch', 'torchvision'}:
+    if scope.partition('.')[0] not in PACKAGES | {'torch', 'torchvision'}:
         return False
     try:
         # A name with a scope may wait for its package to be imported.
-        module = importlib.import_module(f'{scope}.models' if scope in _PACKAGES else scope)
+        module = importlib.import_module(f'{scope}.models' if scope in PACKAGES else scope)
     except ImportError:
         return False
     found = getattr(module, bare, None)
@@ -125,7 +146,7 @@ def _imports_known(value: Any) -> bool:
     names = value.get('imports') if isinstance(value, dict) else None
     names = [names] if isinstance(names, str) else names
     return isinstance(names, (list, tuple)) and all(
-        isinstance(name, str) and name.partition('.')[0] in _PACKAGES for name in names)
+        isinstance(name, str) and name.partition('.')[0] in PACKAGES for name in names)
 
 
 def _entries(node: Any, where: str, depth: int) -> Iterator[tuple[str, str, Any]]:
@@ -176,7 +197,8 @@ def _is_text(node: ast.stmt) -> bool:
 def _program(node: ast.AST, source: str) -> UserError:
     text = ' '.join(ast.unparse(node).split())
     return UserError(f'{source} was refused because line {node.lineno} is not a plain value but '
-                     f'code ({text[:80]}): give the config file instead, if you trust it.')
+                     f'code ({text[:80]}), and none of it was run: to run it, give it as the '
+                     'config file of a tool.')
 
 
 def _reason(error: BaseException) -> str:

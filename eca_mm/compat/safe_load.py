@@ -78,6 +78,7 @@ def load_stream(file: BinaryIO, name: str, map_location: Any = 'cpu') -> dict:
     if not isinstance(loaded, dict):
         raise UserError(f'{name} holds a {type(loaded).__name__}, not the dict of a checkpoint: '
                         'give a file with a state_dict.')
+    _check_parts(loaded, name)
     _check_numbers(loaded, name)
     return loaded
 
@@ -92,16 +93,37 @@ def _load(file: BinaryIO, map_location: Any) -> Any:
     if _is_tar(file):
         raise ValueError('it is a tar file as torch wrote before version 0.1.10')
 
+    storages: dict[str, int] = {}
+
     def check(key: str, nbytes: int) -> None:
-        if nbytes > size:
-            raise ValueError(f'its storage {key!r} would be larger than the file')
+        storages[key] = max(nbytes, storages.get(key, 0))
+        if sum(storages.values()) > size:
+            raise ValueError('its storages would be larger than the file')
 
     file.seek(0)
     # Magic number, version and system; the object; the names of its storages.
-    for _ in range(5):
-        scan(file, check, size)
+    *_, keys = [scan(file, check, size) for _ in range(5)]
+    if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(storages):
+        # Without its data, a storage would be whatever the memory held before.
+        raise ValueError('its storages are not those that its tensors refer to')
     file.seek(0)
     return torch.serialization._legacy_load(file, map_location, unpickler, encoding='utf-8')
+
+
+def _check_parts(loaded: dict, path: str) -> None:
+    """Refuse other kinds of entries than those that every tool takes for granted."""
+    for entry in (*_STATE_DICTS, 'meta', 'message_hub'):
+        part = loaded.get(entry)
+        if entry in ('state_dict', 'meta', 'message_hub') and not isinstance(
+                part, (dict, type(None))):
+            raise UserError(f'{path} is not a checkpoint: its {entry!r} is of the '
+                            f'type {type(part).__name__}, not a dict; give a file with a '
+                            'state_dict.')
+        for name in part if isinstance(part, dict) else ():
+            if not isinstance(name, str):
+                raise UserError(f'{path} is not a checkpoint: its {entry!r} has names '
+                                f'of the type {type(name).__name__}; give a file with a '
+                                'state_dict.')
 
 
 def _check_numbers(loaded: dict, path: str) -> None:

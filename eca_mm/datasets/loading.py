@@ -1,8 +1,9 @@
 """Reading images from files that may be missing, cut short or no image at all."""
-import io
 import json
-import warnings
+import os
+import stat
 
+import cv2
 import mmcv
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
@@ -12,8 +13,11 @@ from PIL import Image
 
 from eca_mm.utils.errors import UserError
 
-_JPEG_START, _JPEG_SCAN, _JPEG_END = b'\xff\xd8\xff', b'\xff\xda', b'\xff\xd9'
-_PNG_START, _PNG_END = b'\x89PNG\r\n\x1a\n', b'IEND\xaeB`\x82'
+from .decoder_messages import decoder_messages
+from .image_header import JPEG_START, PNG_START, stated_size
+
+_JPEG_SCAN, _JPEG_END = b'\xff\xda', b'\xff\xd9'
+_PNG_END = b'IEND\xaeB`\x82'
 
 
 def is_truncated(data: bytes) -> bool:
@@ -28,9 +32,9 @@ def is_truncated(data: bytes) -> bool:
     Returns:
         bool: True for a JPEG or PNG without its end marker; False for every other format.
     """
-    if data.startswith(_PNG_START):
+    if data.startswith(PNG_START):
         return _PNG_END not in data
-    if not data.startswith(_JPEG_START):
+    if not data.startswith(JPEG_START):
         return False
     # Walk over the header's segments: an embedded thumbnail has an end marker of its own.
     position = 2
@@ -52,7 +56,9 @@ class LoadImage(LoadImageFromFile):
     Works in pipelines of MMDetection and MMPretrain. Reads ``img_path``; writes ``img`` (uint8 or
     float32, (H, W, 3) in BGR by default), ``img_shape`` and ``ori_shape``, both (H, W). Grey
     images get three equal channels, transparency is dropped, 16 bits become 8, and of an
-    animation the first picture is taken.
+    animation the first picture is taken. A damaged JPEG, which OpenCV decodes to a picture that is
+    partly wrong or grey, is refused by what the decoder says of it; WebP and BMP have nothing that
+    would tell.
 
     A picture that is stored turned (EXIF orientation) is turned upright, as mmcv does. Where the
     sample has the annotation file's ``height`` and ``width`` these decide: if only the picture
@@ -150,8 +156,16 @@ class LoadImage(LoadImageFromFile):
             raise UserError(f'Image {path} is an empty file of 0 bytes; {remedy}')
         if is_truncated(data):
             raise UserError(f'Image {path} is truncated after {len(data)} bytes; {remedy}')
-        self._check_size(data, path, remedy)
+        try:
+            size = stated_size(data)
+        except UserError as error:
+            raise UserError(f'Image {path} is too large: {error}; {remedy}') from error
+        if size is None:
+            raise UserError(f'Image {path} is damaged or no image ({len(data)} bytes); {remedy}')
+        self._check_size(size, path, remedy)
         image = self._decode(data, self.color_type, path, remedy)
+        # What decoders make of a header may differ from what it says.
+        self._check_size(image.shape[1::-1], path, remedy)
         stated = results.get('height'), results.get('width')
         if None in stated or image.shape[:2] == stated:
             return image
@@ -163,23 +177,14 @@ class LoadImage(LoadImageFromFile):
                         f'annotations are for {stated[1]} x {stated[0]}; correct width and height '
                         'there, or restore the file.')
 
-    def _check_size(self, data: bytes, path: str, remedy: str) -> None:
-        try:
-            with warnings.catch_warnings():
-                # Pillow's own limit comes with a warning first.
-                warnings.simplefilter('ignore')
-                width, height = Image.open(io.BytesIO(data)).size
-        except Image.DecompressionBombError as error:
-            raise UserError(f'Image {path} would have more pixels than the {self.max_pixels} '
-                            f'allowed ({error}); {remedy}') from error
-        except Exception:  # noqa: BLE001  a format that only OpenCV knows, or none: it will judge
-            return
-        size = f'Image {path} has {width} x {height} pixels'
+    def _check_size(self, size: tuple[int, int], path: str, remedy: str) -> None:
+        width, height = size
+        said = f'Image {path} has {width} x {height} pixels'
         if self._too_large(width, height):
-            raise UserError(f'{size}, which is more than the {self.max_pixels} allowed '
+            raise UserError(f'{said}, which is more than the {self.max_pixels} allowed '
                             f'(max_pixels of LoadImage); {remedy}')
         if self._too_long(width, height):
-            raise UserError(f'{size}, which is longer than {self.max_ratio} times its width '
+            raise UserError(f'{said}, which is longer than {self.max_ratio} times its width '
                             f'(max_ratio of LoadImage); {remedy}')
 
     def _decode(self, data: bytes, color_type: str, path: str, remedy: str) -> np.ndarray:
@@ -188,15 +193,25 @@ class LoadImage(LoadImageFromFile):
             # OpenCV has read these since 4.12 only.
             backend = 'pillow'
         try:
-            image = mmcv.imfrombytes(data, flag=color_type, backend=backend)
+            with decoder_messages() as messages:
+                image = mmcv.imfrombytes(data, flag=color_type, backend=backend)
+                if backend != 'cv2' and data.startswith(JPEG_START):
+                    # The other decoders of JPEG keep their complaints to themselves.
+                    cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8)
         except Exception as error:
             # Each backend has errors of its own: cv2.error, PIL's, tifffile's.
             raise UserError(f'Image {path} cannot be decoded ({error}); {remedy}') from error
         if image is None:
             raise UserError(f'Image {path} is damaged or no image ({len(data)} bytes); {remedy}')
+        if messages:
+            raise UserError(f'Image {path} is damaged ({messages[0]}); {remedy}')
         return image
 
     def _read(self, path: str) -> bytes:
+        if '://' not in str(path) and os.path.exists(path) and not (
+                stat.S_ISREG(os.stat(path).st_mode) or os.path.isdir(path)):
+            # Opening a pipe waits for ever, reading a device never ends.
+            raise ValueError('it is a pipe or a device')
         if self.file_client_args is not None:
             return fileio.FileClient.infer_client(self.file_client_args, path).get(path)
         return fileio.get(path, backend_args=self.backend_args)

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
+from eca_mm.compat.data_files import SUFFIXES, load_data_file
 from eca_mm.utils.config_names import config_path
 from eca_mm.utils.errors import UserError
 from eca_mm.utils.signatures import nearest
@@ -43,7 +44,8 @@ def load_config(path: str, options: dict | None = None, checked: bool = True) ->
         raise UserError(f'Config file {printable(path)} does not exist; give the path '
                         'of a .py, .yml or .json config.')
     try:
-        config = Config.fromfile(path)
+        # A .py config is a program; the others are values, and stay so.
+        config = load_data_file(path) if path.endswith(SUFFIXES) else Config.fromfile(path)
     except UserError:
         raise
     except Exception as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from eca_mm.compat.data_configs import values_from_text
 from eca_mm.utils.errors import UserError
 
 # What a validation writes besides its metrics.
@@ -130,10 +131,11 @@ def run_files(paths: Iterable[str]) -> list[str]:
 
 def _config(path: Path) -> Config:
     try:
-        return Config.fromfile(path)
-    except Exception as error:
-        # A config is a program: whatever goes wrong while it runs is the config's.
+        text = path.read_text(encoding='utf-8')
+    except (OSError, UnicodeError) as error:
         raise UserError(f'{path} cannot be read: {type(error).__name__}: {error}.') from error
+    # mmengine has dumped plain values there; a folder from elsewhere may hold a program.
+    return Config(values_from_text(text, str(path)))
 
 
 def _records(path: Path) -> list[dict]:

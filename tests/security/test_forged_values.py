@@ -1,5 +1,7 @@
 """Files that name only what is allowed, with arguments and states that are not."""
+import io
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -68,8 +70,6 @@ def tensor(stored=None, offset=0, size=(4,), stride=(1,), grad=False, hooks=ORDE
 
 def archive(pickled, storages=1):
     """A file with a float storage of four elements."""
-    import io
-    import zipfile
     content = io.BytesIO(zipped(b'\x80\x02' + pickled + b'.'))
     with zipfile.ZipFile(content, 'a') as file:
         for index in range(storages):
@@ -127,6 +127,9 @@ FORGED = {
     'buffer of two lengths': buffer(_log_history=array((1,), content=bytes(8))),
     'buffer of a matrix': buffer(_log_history=array((1, 2)), _count_history=array((1, 2))),
     'buffer without arrays': BUFFER + b')\x81' + entries(a=value(1)) + b'b',
+    'buffer of arrays that are filled later': array() + b'0' + buffer(
+        _log_history=call(named('numpy.core.multiarray', '_reconstruct'), NDARRAY, value((0,)),
+                          raw(b'b')), _count_history=array((0,), content=b'')),
     'buffer without a state': BUFFER + b')\x81',
     'buffer with a statistic of its own': buffer(statistics_methods=entries(
         mine=call(GETATTR, BUFFER, value('mean')))),
@@ -147,7 +150,8 @@ FORGED = {
     'bytearray of a number': call(named('__builtin__', 'bytearray'), value(2**40)),
     'set of a dict': call(named('__builtin__', 'set'), value({1: 2})),
     'another encoding': call(named('_codecs', 'encode'), value('a'), value('rot13')),
-    'keyed by a list': b'}' + b'](K\x01etK\x01s' if False else b'}' + value((1, (2,))) + b'K\x01s',
+    'keyed by nested tuples': b'}' + value((1, (2,))) + b'K\x01s',
+    'keyed by a list': b'}]K\x01s',
     'keyed by a tensor': b'}' + tensor() + b'K\x01s',
     'keyed by a huge number': b'}' + value(2**61 - 1) + b'K\x01s',
     # Tensors beside their storage.
@@ -210,4 +214,35 @@ def test_what_is_forged_is_refused_in_the_old_format_too(name, tmp_path):
 def test_tensors_that_no_tool_reads_are_named(make, what, tmp_path):
     torch.save({'state_dict': {'w': make()}}, tmp_path / 'a.pth')
     with pytest.raises(UserError, match=f'it holds {what}.*: save its weights again as dense'):
+        load_checkpoint_file(tmp_path / 'a.pth')
+
+
+def test_what_a_file_does_to_its_own_dicts_later_does_not_count(tmp_path):
+    methods = b'}(' + text('mean') + call(GETATTR, BUFFER, value('mean')) + b'uq\x05'
+    changed = (buffer(statistics_methods=methods) + b'h\x05' + text('mean')
+               + call(GETATTR, BUFFER, value('max')) + b's0')
+    (tmp_path / 'a.pth').write_bytes(archive(b'}' + text('value') + changed + b's'))
+    loaded = load_checkpoint_file(tmp_path / 'a.pth')['value']
+    assert loaded.statistics_methods['mean'] is type(loaded).mean
+
+
+@pytest.mark.parametrize('keys', [[], ['1'], ['0', '1'], ['0', '0'], '0', [0, {}]])
+def test_no_memory_is_shown_that_the_old_format_has_no_data_for(keys, tmp_path):
+    head = legacy(b'\x80\x02}' + text('value') + tensor(b'(' + value('storage') + named(
+        'torch', 'FloatStorage') + value('0') + value('cpu') + value(4) + b'NtQ') + b's.')
+    content = head[:-len(pickle.dumps([], 2))] + pickle.dumps(keys, 2)
+    (tmp_path / 'a.pth').write_bytes(content + (4).to_bytes(8, 'little') + bytes(16))
+    with pytest.raises(UserError, match='its storages are not those'):
+        load_checkpoint_file(tmp_path / 'a.pth')
+
+
+@pytest.mark.parametrize('content, found', [
+    ({'state_dict': [1]}, "'state_dict' is of the type list"),
+    ({'meta': 'a'}, "'meta' is of the type str"),
+    ({'message_hub': 3}, "'message_hub' is of the type int"),
+    ({'state_dict': {1: 2}}, 'names of the type int'),
+])
+def test_entries_of_other_kinds_are_named(content, found, tmp_path):
+    torch.save(content, tmp_path / 'a.pth')
+    with pytest.raises(UserError, match=found):
         load_checkpoint_file(tmp_path / 'a.pth')

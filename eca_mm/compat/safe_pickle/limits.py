@@ -1,6 +1,7 @@
 """Bounds on what a small file may grow to."""
 from __future__ import annotations
 
+import datetime
 import pickle
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -18,7 +19,9 @@ MAX_DEPTH = 64
 # What a file may stand for, when what it shares is written out: this much beyond its own size.
 MAX_EXPANSION = 2**28
 EXPANSION_PER_BYTE = 16
-_LEAVES = (bool, int, float, complex, type(None), torch.dtype, torch.device, HistoryBuffer)
+# Dates are YAML's.
+_LEAVES = (bool, int, float, complex, type(None), datetime.date, torch.dtype, torch.device,
+           HistoryBuffer)
 _CONTAINERS = (list, tuple, set, frozenset, torch.Size)
 _METHODS = {method for named in SAVED_METHODS.values() for method in named.values()}
 

@@ -129,7 +129,9 @@ def set_history_buffer(buffer: HistoryBuffer, state: Any) -> None:
     for methods in ('statistics_methods', '_statistics_methods'):
         for name, method in state.get(methods, {}).items():
             expect(SAVED_METHODS[HISTORY_BUFFER].get(name) is method, what)
-    vars(buffer).update(state)
+    # Copies: what the file does to its own dicts later does not count.
+    vars(buffer).update({name: dict(value) if type(value) is dict else value
+                         for name, value in state.items()})
 
 
 # What `vars(HistoryBuffer())` holds, by mmengine's releases.

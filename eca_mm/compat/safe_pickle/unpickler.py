@@ -96,8 +96,15 @@ class RestrictedUnpickler:
         return line[:-1]
 
     def _integer(self) -> int:
-        text = self._line(LONGEST_NUMBER).rstrip(b'L')
-        return {b'00': False, b'01': True}[text] if text in (b'00', b'01') else int(text)
+        return int(self._line(LONGEST_NUMBER))
+
+    def _int_or_bool(self) -> int:
+        text = self._line(LONGEST_NUMBER)
+        # As unpicklers do: 0x10 is 16, and 010 is an error rather than 8.
+        return {b'00': False, b'01': True}[text] if text in (b'00', b'01') else int(text, 0)
+
+    def _long_text(self) -> int:
+        return int(self._line(LONGEST_NUMBER).removesuffix(b'L'), 0)
 
     def _long(self, form: str) -> int:
         size = self._number(form)
@@ -212,6 +219,9 @@ class RestrictedUnpickler:
         elif type(target) is np.ndarray and waits:
             mmengine_values.set_array(target, state)
         elif type(target) is HistoryBuffer and waits:
+            expect(type(state) is dict and not any(
+                id(value) in self._unbuilt for value in state.values()),
+                'an object without its state')
             mmengine_values.set_history_buffer(target, state)
         elif type(target) is OrderedDict:
             # The versions of its layers, which torch keeps beside a state dict.
