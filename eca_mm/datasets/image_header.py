@@ -26,10 +26,12 @@ def stated_size(data: bytes) -> tuple[int, int] | None:
     Raises:
         UserError: If Pillow finds that it would take far too much memory.
     """
-    if data.startswith(PNG_START):
-        return _png_size(data)
-    if data.startswith(JPEG_START):
-        return _jpeg_size(data)
+    size = (_png_size(data) if data.startswith(PNG_START) else
+            _jpeg_size(data) if data.startswith(JPEG_START) else _other_size(data))
+    return None if size is None or 0 in size else size
+
+
+def _other_size(data: bytes) -> tuple[int, int] | None:
     try:
         with warnings.catch_warnings():
             # Pillow's own limit comes with a warning first.

@@ -1,5 +1,4 @@
 """Small files that would take all memory or all time."""
-import pickle
 import time
 
 import pytest
@@ -33,14 +32,13 @@ BOMBS = {
     'tuples of tuples as a name': TUPLES + b'X\x01\x00\x00\x00a\x93',
     'lists of lists': LISTS,
     'dicts of dicts': b'}q\x00' + b''.join(b'}(K\x00h\x00K\x01h\x00uq\x00' for _ in range(60)),
-    'a long text many times': text('a' * 10**6) + b'q\x00](' + b'h\x00' * 10**6 + b'e',
+    'a long text many times': text('a' * 10**6) + b'q\x00](' + b'h\x00' * 10**4 + b'e',
     'deep tuples': b')' + b'\x85' * 10**5,
     'deep lists': nested(b'](', b'e', 10**5),
-    'deep dicts': b'}' + b'}K\x00' * 0 + nested(b'}K\x00', b's', 10**5)[:0] + b''.join(
-        [b'}(K\x00' * 10**4, b'N', b'u' * 10**4]),
+    'deep dicts': b'}(K\x00' * 10**4 + b'N' + b'u' * 10**4,
     'a list in itself': b']q\x00h\x00a',
     'a dict in itself': b'}q\x00K\x00h\x00s',
-    'a tuple in itself': b'](h\x00' * 0 + b']q\x00h\x00\x85a',
+    'a tuple in itself': b']q\x00h\x00\x85a',
     'a text of 2**62 bytes': b'\x8d' + (2**62).to_bytes(8, 'little') + b'a',
     'bytes of 2**62': b'\x8e' + (2**62).to_bytes(8, 'little') + b'a',
     'a bytearray of 2**62': b'\x96' + (2**62).to_bytes(8, 'little') + b'a',
@@ -83,9 +81,9 @@ def test_many_views_of_one_storage_are_refused(tmp_path):
 
 def test_sharing_as_checkpoints_do_it_is_read(tmp_path):
     weight, names = torch.zeros(1000), ['a' * 10] * 1000
-    content = {'state_dict': {'a': weight, 'b': weight}, 'meta': [names] * 50, 'optimizer': {
+    content = {'state_dict': {'a': weight, 'b': weight}, 'meta': {'a': [names] * 50}, 'optimizer': {
         'state': {0: {'step': 1}}, 'param_groups': [{'params': list(range(1000))}] * 20}}
     torch.save(content, tmp_path / 'a.pth')
     loaded = load_checkpoint_file(tmp_path / 'a.pth')
-    assert pickle.dumps(loaded['meta']) == pickle.dumps(content['meta'])
+    assert loaded['meta'] == content['meta'] and loaded['meta']['a'][0] is loaded['meta']['a'][1]
     assert loaded['state_dict']['a'].data_ptr() == loaded['state_dict']['b'].data_ptr()

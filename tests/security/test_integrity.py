@@ -56,6 +56,7 @@ def test_nan_is_not_published_or_exported(value, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ['b.pth']
 
 
+@pytest.mark.slow
 def test_testing_names_the_weights_that_are_nan(tmp_path):
     from mmengine.config import Config
 
