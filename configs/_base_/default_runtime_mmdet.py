@@ -1,6 +1,9 @@
-# Runtime of the detection configs. A config that sets custom_imports or custom_hooks itself
-# replaces these lists (mmengine does not join them): repeat the entries.
+# Runtime of the detection configs: runner and hooks; docs/reliability.md says what they add. A
+# config that sets custom_imports or custom_hooks itself replaces these lists (mmengine does not
+# join them): repeat the entries.
 _base_ = 'mmdet::_base_/default_runtime.py'
 
 custom_imports = dict(imports=['eca_mm'], allow_failed_imports=False)
-custom_hooks = [dict(type='StopOnInvalidLossHook')]
+runner_type = 'CheckedRunner'
+default_hooks = dict(checkpoint=dict(type='SafeCheckpointHook'))
+custom_hooks = [dict(type='StopOnInvalidLossHook'), dict(type='KeepWorkDirHook')]

@@ -24,11 +24,13 @@ train_dataloader = dict(
     batch_size=32,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=True),
+    batch_sampler=dict(type='SeededBatchSampler'),
     dataset=dict(
         type='CustomDataset',
         data_root=data_root,
         data_prefix='train',
         pipeline=[
+            dict(type='SeedSample'),
             dict(type='LoadImage'),
             dict(type='RandomResizedCrop', scale=128, crop_ratio_range=(0.35, 1.0)),
             dict(type='RandomFlip', prob=0.5),
@@ -52,7 +54,7 @@ val_evaluator = dict(type='Accuracy', topk=(1, 5))
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator
 
-train_cfg = dict(by_epoch=True, max_epochs=10, val_interval=1)
+train_cfg = dict(type='RepeatableEpochLoop', max_epochs=10, val_interval=1)
 val_cfg = dict()
 test_cfg = dict()
 optim_wrapper = dict(

@@ -47,9 +47,15 @@ train_dataloader = dict(
     batch_size=4,
     num_workers=0,
     sampler=dict(type='InfiniteSampler'),
+    batch_sampler=dict(type='SeededBatchSampler'),
     dataset=dict(
         **data,
-        pipeline=[*load, dict(type='RandomFlip', prob=0.5), dict(type='PackDetInputs')]))
+        pipeline=[
+            dict(type='SeedSample'),
+            *load,
+            dict(type='RandomFlip', prob=0.5),
+            dict(type='PackDetInputs'),
+        ]))
 test_dataloader = dict(
     batch_size=1,
     num_workers=0,
@@ -66,7 +72,7 @@ test_dataloader = dict(
 # Without an annotation file the evaluator takes the ground truth of the 8 images from the samples.
 test_evaluator = dict(type='CheckedCocoMetric', metric='bbox')
 
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=300)
+train_cfg = dict(type='RepeatableIterLoop', max_iters=300)
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
     type='OptimWrapper',

@@ -50,13 +50,19 @@ train_dataloader = dict(
     batch_size=4,
     num_workers=0,
     sampler=dict(type='InfiniteSampler'),
+    batch_sampler=dict(type='SeededBatchSampler'),
     dataset=dict(
         type='CheckedCocoDataset',
         data_root=data_root,
         metainfo=metainfo,
         ann_file='annotations/instances_train.json',
         data_prefix=dict(img='train/'),
-        pipeline=[*load, dict(type='RandomFlip', prob=0.5), dict(type='PackDetInputs')]))
+        pipeline=[
+            dict(type='SeedSample'),
+            *load,
+            dict(type='RandomFlip', prob=0.5),
+            dict(type='PackDetInputs'),
+        ]))
 test_dataloader = dict(
     batch_size=1,
     num_workers=0,
@@ -80,7 +86,7 @@ test_evaluator = dict(
     ann_file=data_root + 'annotations/instances_val.json',
     metric=['bbox', 'segm'])
 
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=400)
+train_cfg = dict(type='RepeatableIterLoop', max_iters=400)
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
     type='OptimWrapper',

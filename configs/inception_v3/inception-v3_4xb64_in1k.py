@@ -1,6 +1,6 @@
 _base_ = [
     'mmpretrain::_base_/models/inception_v3.py',
-    'mmpretrain::_base_/datasets/imagenet_bs64_pil_resize.py',
+    '../_base_/datasets/imagenet_bs64.py',
     '../_base_/schedules/imagenet_bs256_100e.py',
     '../_base_/default_runtime_mmpretrain.py',
 ]
@@ -8,6 +8,7 @@ _base_ = [
 # The network's own image size; the short side keeps the ratio of the 224 pixel networks.
 train_dataloader = dict(
     dataset=dict(pipeline=[
+        dict(type='SeedSample'),
         dict(type='LoadImageFromFile'),
         dict(type='RandomResizedCrop', scale=299, backend='pillow'),
         dict(type='RandomFlip', prob=0.5, direction='horizontal'),

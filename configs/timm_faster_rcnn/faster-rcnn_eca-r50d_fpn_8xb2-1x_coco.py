@@ -1,7 +1,7 @@
 _base_ = [
     'mmdet::_base_/models/faster-rcnn_r50_fpn.py',
     '../_base_/datasets/coco_detection.py',
-    'mmdet::_base_/schedules/schedule_1x.py',
+    '../_base_/schedules/coco_bs16_1x.py',
     '../_base_/default_runtime_mmdet.py',
 ]
 

@@ -3,7 +3,9 @@
 With mmengine alone the random numbers of a data worker start anew with the process, so a resumed
 run augments its images differently from one that was never stopped.
 """
+import itertools
 import random
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -11,6 +13,8 @@ from mmcv.transforms import BaseTransform
 from mmengine.dist import get_rank
 from mmengine.registry import DATA_SAMPLERS, TRANSFORMS
 from torch.utils.data import BatchSampler, Sampler
+
+from .pipelines import rebuild
 
 
 def seed_generators(*key: int) -> None:
@@ -59,38 +63,52 @@ class SeededIndex(int):
 class SeededBatchSampler(BatchSampler):
     """A batch sampler whose indices are :class:`SeededIndex` s, and that can start in mid-epoch.
 
-    Setting ``skip`` leaves out so many batches, once, at the beginning: they are not loaded.
+    Setting ``skip`` leaves out so many batches, or ``skip_samples`` so many samples of this
+    process, once, at the beginning: they are not loaded.
 
     Args:
         sampler (Sampler): Gives single indices.
         batch_size (int): Samples in a batch of one process.
-        seed (int): The run's seed.
+        seed (int, optional): The run's seed. The sampler's when None.
         batch_sampler (dict, optional): Config of the batch sampler that forms the batches.
             Consecutive indices form them when None.
         drop_last (bool): Whether an incomplete last batch is left out.
     """
 
-    def __init__(self, sampler: Sampler, batch_size: int, seed: int,
+    def __init__(self, sampler: Sampler, batch_size: int, seed: int | None = None,
                  batch_sampler: dict | None = None, drop_last: bool = False) -> None:
         super().__init__(sampler, batch_size, drop_last)
-        self.seed, self.skip = seed, 0
-        self.batches = BatchSampler(sampler, batch_size, drop_last)
+        self.seed, self.skip, self.skip_samples = seed, 0, 0
+        self.batches = None
         if batch_sampler is not None:
             self.batches = DATA_SAMPLERS.build(
                 batch_sampler, default_args={'sampler': sampler, 'batch_size': batch_size})
 
-    def __iter__(self):
+    @property
+    def is_plain(self) -> bool:
+        """Whether a batch is what the sampler gives next, in its order."""
+        return self.batches is None
+
+    def __iter__(self) -> Iterator[list[SeededIndex]]:
         """Give lists of draws."""
-        skip, self.skip = self.skip, 0
-        epoch = getattr(self.sampler, 'epoch', 0)
-        for position, batch in enumerate(self.batches):
+        skip, skip_samples = self.skip, self.skip_samples
+        self.skip = self.skip_samples = 0
+        seed = getattr(self.sampler, 'seed', 0) if self.seed is None else self.seed
+        epoch, rank = getattr(self.sampler, 'epoch', 0), get_rank()
+        batches, first = self.batches, 0
+        if batches is None:
+            rest = itertools.islice(self.sampler, skip_samples, None)
+            batches = BatchSampler(rest, self.batch_size, self.drop_last)
+            # A whole number of batches keeps their numbers, and so the seeds of those that follow.
+            first = skip_samples // self.batch_size
+        for position, batch in enumerate(batches, first):
             if position >= skip:
-                yield [SeededIndex(index, (self.seed, get_rank(), epoch, position, slot))
+                yield [SeededIndex(index, (seed, rank, epoch, position, slot))
                        for slot, index in enumerate(batch)]
 
     def __len__(self) -> int:
         """Batches in an epoch."""
-        return len(self.batches)
+        return super().__len__() if self.batches is None else len(self.batches)
 
 
 @TRANSFORMS.register_module()
@@ -113,30 +131,36 @@ class SeedSample(BaseTransform):
         return results
 
 
-def make_repeatable(dataloader: dict, seed: int) -> dict:
+def make_repeatable(dataloader: dict, seed: int | None = None) -> dict:
     """Change the config of a training data loader so that its samples can be repeated.
 
     Args:
         dataloader (dict): As mmengine takes it.
-        seed (int): The run's seed.
+        seed (int, optional): The run's seed. The sampler's when None.
 
     Returns:
-        dict: A changed copy.
+        dict: A changed copy: ``SeedSample`` before every pipeline, and a ``SeededBatchSampler``
+        around the batch sampler. What is there already is not added again.
     """
-    changed = _seeded(dataloader)
-    changed['batch_sampler'] = {
-        'type': SeededBatchSampler, 'batch_sampler': changed.get('batch_sampler'), 'seed': seed,
-        'drop_last': changed.pop('drop_last', False)}
+    changed = rebuild(dataloader, _with_seeding)
+    batches = changed.get('batch_sampler')
+    if not is_seeded(batches):
+        changed['batch_sampler'] = {
+            'type': SeededBatchSampler, 'batch_sampler': batches, 'seed': seed,
+            'drop_last': changed.pop('drop_last', False)}
     return changed
 
 
-def _seeded(node):
-    """Copy a config with the seeding before every pipeline in it."""
-    if isinstance(node, dict):
-        copy = {key: _seeded(value) for key, value in node.items()}
-        if isinstance(copy.get('pipeline'), list | tuple):
-            copy['pipeline'] = [{'type': SeedSample}, *copy['pipeline']]
-        return copy
-    if type(node) in (list, tuple):
-        return type(node)(map(_seeded, node))
+def is_seeded(part: object) -> bool:
+    """Whether a config's part is the ``SeededBatchSampler`` or ``SeedSample`` of this module."""
+    kind = part.get('type') if isinstance(part, dict) else None
+    return kind in (SeededBatchSampler, SeedSample) or (
+        isinstance(kind, str)
+        and kind.rpartition('.')[2] in (SeededBatchSampler.__name__, SeedSample.__name__))
+
+
+def _with_seeding(node: dict) -> dict:
+    steps = node.get('pipeline')
+    if isinstance(steps, list | tuple) and not any(map(is_seeded, steps)):
+        node['pipeline'] = [{'type': SeedSample}, *steps]
     return node

@@ -1,38 +1,28 @@
 """mmengine's Runner with the checks that a long run deserves."""
 import os
 from functools import cached_property
+from typing import Any
 
-import torch
-from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.hooks import CheckpointHook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import RUNNERS
-from mmengine.runner import (
-    BaseLoop,
-    CheckpointLoader,
-    EpochBasedTrainLoop,
-    IterBasedTrainLoop,
-    Runner,
-)
+from mmengine.runner import BaseLoop, CheckpointLoader, Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
 from eca_mm.checkpoints import KeyReport
 from eca_mm.checkpoints.finite import describe, not_finite
 from eca_mm.checkpoints.latest import latest_checkpoint
-from eca_mm.datasets import LoadImage
-from eca_mm.engine.hooks.checkpoint import SafeCheckpointHook
 from eca_mm.engine.hooks.skipped_images import ListSkippedImagesHook
-from eca_mm.engine.hooks.work_dir import KeepWorkDirHook
 from eca_mm.utils.errors import UserError
 
-from .config import current_scope
+from .data_loaders import complete, loads_images_unchecked, with_checked_images
 from .distributed import prepare_processes
 from .loops import RepeatableEpochLoop, RepeatableIterLoop
+from .weights import check_pretrained
 
-_CHECKPOINT_HOOK = ('CheckpointHook', 'mmengine.CheckpointHook', CheckpointHook)
+_OWN_LOOPS = (RepeatableEpochLoop, RepeatableIterLoop)
 
 
 @RUNNERS.register_module()
@@ -41,14 +31,12 @@ class CheckedRunner(Runner):
 
     - Distributed runs work on CPU too (gloo).
     - A checkpoint to test or to resume from must fit the model weight by weight.
-    - ``LoadImageFromFile`` becomes :class:`eca_mm.datasets.LoadImage` and ``CheckpointHook``
-      becomes :class:`eca_mm.engine.SafeCheckpointHook`. The config that is saved in the work
-      directory keeps the stock names, which the inferencers of mmdet and mmpretrain look for.
-    - mmengine's two training loops become those of :mod:`eca_mm.engine.loops`: a run that is
-      resumed ends with the same weights as one that was never stopped.
+    - ``LoadImageFromFile`` loads images by :class:`eca_mm.datasets.LoadImage`. The config keeps
+      the stock name, which the inferencers of mmdet and mmpretrain look for; nothing else that a
+      config names is replaced.
+    - A seed that was not in the config is restored before the order of the images is fixed.
     - ``on_bad_image='skip'`` in the config: images that cannot be used are left out in training,
       count as empty ones in validation and test, and are listed after each epoch.
-    - Training ends, with its state saved, when its work directory is removed.
     - ``persistent_workers=True`` is no error beside ``num_workers=0``.
 
     Args:
@@ -76,18 +64,10 @@ class CheckedRunner(Runner):
         return super().wrap_model(model_wrapper_cfg, model)
 
     @staticmethod
-    def build_dataloader(dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
+    def build_dataloader(dataloader: DataLoader | dict, *args: Any, **kwargs: Any) -> DataLoader:
         """Build a data loader whose image loading names the file that it fails on."""
         if isinstance(dataloader, dict):
-            dataloader = _with_named_files(dataloader)
-            workers = dataloader.get('num_workers', 0)
-            if current_scope() == 'mmpretrain':
-                # mmpretrain's own tools add these to the config.
-                defaults = {'persistent_workers': True, 'pin_memory': torch.cuda.is_available(),
-                            'collate_fn': {'type': 'default_collate'}}
-                dataloader = {**defaults, **dataloader}
-            if not workers:
-                dataloader['persistent_workers'] = False
+            dataloader = complete(with_checked_images(dataloader))
         return Runner.build_dataloader(dataloader, *args, **kwargs)
 
     def set_randomness(self, seed: int | None, **kwargs) -> None:
@@ -96,16 +76,13 @@ class CheckedRunner(Runner):
         super().set_randomness(self._resumed_meta.get('seed') if seed is None else seed, **kwargs)
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
-        """Build the training loop; mmengine's own become ours, which repeat exactly."""
-        if isinstance(loop, dict):
+        """Build the training loop; a ``by_epoch`` that was added to one of ours chooses it."""
+        if isinstance(loop, dict) and loop.get('type') in {
+                *_OWN_LOOPS, *(cls.__name__ for cls in _OWN_LOOPS)}:
             loop = dict(loop)
-            if 'type' not in loop:
-                by_epoch = loop.pop('by_epoch')
-                loop['type'] = EpochBasedTrainLoop if by_epoch else IterBasedTrainLoop
-            if loop['type'] in ('EpochBasedTrainLoop', EpochBasedTrainLoop):
-                loop['type'] = RepeatableEpochLoop
-            elif loop['type'] in ('IterBasedTrainLoop', IterBasedTrainLoop):
-                loop.update(type=RepeatableIterLoop, done=self._resumed_meta.get('iter', 0))
+            by_epoch = loop.pop('by_epoch', None)
+            if by_epoch is not None:
+                loop['type'] = RepeatableEpochLoop if by_epoch else RepeatableIterLoop
         self._train_dataloader = self._skipping(self._train_dataloader)
         return super().build_train_loop(loop)
 
@@ -123,8 +100,8 @@ class CheckedRunner(Runner):
         """Have a data loader skip bad images, if the config says so."""
         if self._list_skipped is None or not isinstance(dataloader, dict):
             return dataloader
-        return _with_named_files(dataloader, on_bad_image='skip', report=self._list_skipped.path,
-                                 **options)
+        return with_checked_images(dataloader, on_bad_image='skip', report=self._list_skipped.path,
+                                   **options)
 
     @cached_property
     def _list_skipped(self) -> ListSkippedImagesHook | None:
@@ -137,7 +114,11 @@ class CheckedRunner(Runner):
     def register_hooks(self, *args, **kwargs) -> None:
         """Register the config's hooks and ours."""
         super().register_hooks(*args, **kwargs)
-        self.register_hook(KeepWorkDirHook())
+        if any(loads_images_unchecked(self.cfg.get(f'{split}_dataloader'))
+               for split in ('train', 'val', 'test')):
+            self.logger.info('Images are loaded and checked by eca_mm.LoadImage in place of '
+                             "LoadImageFromFile, the name that mmdet's and mmpretrain's "
+                             'inferencers look for in a config.')
         if self._list_skipped is not None:
             self.register_hook(self._list_skipped)
 
@@ -148,12 +129,6 @@ class CheckedRunner(Runner):
         if self.cfg.get('resume') and path is None:
             path = latest_checkpoint(self.work_dir)
         return {} if path is None else CheckpointLoader.load_checkpoint(path, 'cpu').get('meta', {})
-
-    def register_hook(self, hook, priority=None) -> None:
-        """Register a hook; mmengine's checkpoint hook is replaced by the lossless one."""
-        if isinstance(hook, dict) and hook.get('type') in _CHECKPOINT_HOOK:
-            hook = {**hook, 'type': SafeCheckpointHook}
-        super().register_hook(hook, priority)
 
     def dump_config(self) -> None:
         """Save the resolved config in the work directory, unless that is where it was read."""
@@ -222,54 +197,6 @@ class CheckedRunner(Runner):
         super()._init_model_weights()
 
 
-def check_pretrained(module: nn.Module) -> KeyReport | None:
-    """Refuse ``init_cfg=dict(type='Pretrained')`` weights of another architecture.
-
-    mmengine loads what fits and logs the rest, which leaves a part of the network random. Weights
-    that are merely absent are accepted: that is how an attention is added to a trained network.
-
-    Args:
-        module (nn.Module): A model or a part of one; not those in it.
-
-    Returns:
-        KeyReport | None: The comparison with the last such weights; None without any.
-
-    Raises:
-        UserError: If no weight matches, or some have another shape.
-    """
-    report = None
-    configs = getattr(module, 'init_cfg', None) or ()
-    for cfg in [configs] if isinstance(configs, dict) else configs:
-        if cfg.get('type') != 'Pretrained':
-            continue
-        path, prefix = cfg['checkpoint'], cfg.get('prefix') or ''
-        checkpoint = CheckpointLoader.load_checkpoint(path, 'cpu')
-        weights = checkpoint.get('state_dict', checkpoint)
-        prefix = prefix if not prefix or prefix.endswith('.') else f'{prefix}.'
-        report = KeyReport.compare(module.state_dict(), {
-            name[len(prefix):]: value for name, value in weights.items()
-            if name.startswith(prefix)})
-        if report.wrong_shape or not report.matched:
-            where = f' (its part {prefix!r})' if prefix else ''
-            raise UserError(f'Pretrained weights {path}{where} do not fit {type(module).__name__}: '
-                            f'{report}; use weights of the same architecture.')
-    return report
-
-
-def _with_named_files(node, **options):
-    """Copy a data loader's config with checked image loading in every pipeline of it."""
-    if isinstance(node, dict):
-        copy = {key: _with_named_files(value, **options) for key, value in node.items()}
-        kind = copy.get('type')
-        if kind in (LoadImageFromFile, LoadImage) or str(kind).split('.')[-1] in (
-                'LoadImageFromFile', 'LoadImage'):
-            copy.update(options, type=LoadImage)
-        return copy
-    if isinstance(node, list | tuple) and type(node) in (list, tuple):
-        return type(node)(_with_named_files(value, **options) for value in node)
-    return node
-
-
 def build_runner(config: Config) -> Runner:
     """Build the runner of a config.
 
@@ -277,11 +204,16 @@ def build_runner(config: Config) -> Runner:
         config (Config): A resolved config with ``work_dir``.
 
     Returns:
-        Runner: A :class:`CheckedRunner`, or what the config's ``runner_type`` says.
+        Runner: What the config's ``runner_type`` says, else a :class:`CheckedRunner`.
     """
     if 'runner_type' in config:
         return RUNNERS.build(config)
-    return CheckedRunner.from_cfg(config)
+    runner = CheckedRunner.from_cfg(config)
+    runner.logger.info(
+        'The config names no runner_type, so CheckedRunner is used: it checks images, weights and '
+        'the work directory; loops, hooks and samplers are those of the config '
+        '(docs/reliability.md says what ours add).')
+    return runner
 
 
 def use_amp(config: Config) -> None:

@@ -71,8 +71,9 @@ def test_classification_data(name):
     config = load(name)
     assert [(step.type, step.get('scale'), step.get('edge'), step.get('crop_size'))
             for step in config.train_dataloader.dataset.pipeline] == [
-                ('LoadImageFromFile', None, None, None), ('RandomResizedCrop', 224, None, None),
-                ('RandomFlip', None, None, None), ('PackInputs', None, None, None)]
+                ('SeedSample', None, None, None), ('LoadImageFromFile', None, None, None),
+                ('RandomResizedCrop', 224, None, None), ('RandomFlip', None, None, None),
+                ('PackInputs', None, None, None)]
     for loader in (config.val_dataloader, config.test_dataloader):
         assert [(step.type, step.get('scale'), step.get('edge'), step.get('crop_size'))
                 for step in loader.dataset.pipeline] == [
@@ -132,7 +133,8 @@ def test_detection_backbone_is_that_of_a_classification_config(name):
 def test_runtime(name):
     config = load(name)
     assert config.custom_imports == dict(imports=['eca_mm'], allow_failed_imports=False)
-    assert [hook.type for hook in config.custom_hooks] == ['StopOnInvalidLossHook']
+    assert [hook.type for hook in config.custom_hooks] == [
+        'StopOnInvalidLossHook', 'KeepWorkDirHook']
     assert config.auto_scale_lr.enable is False
     assert config.default_scope == ('mmdet' if name in DETECTORS else 'mmpretrain')
 

@@ -52,17 +52,18 @@ def config(folder, loop, sampler, workers=0, **more):
         'model': {'type': 'Dropping'}, 'work_dir': str(folder), 'train_cfg': loop,
         'train_dataloader': {
             'batch_size': 3, 'num_workers': workers, 'sampler': sampler,
-            'dataset': {'type': 'Points', 'pipeline': [{'type': 'Shake'}]}},
+            'batch_sampler': {'type': 'SeededBatchSampler'},
+            'dataset': {'type': 'Points', 'pipeline': [{'type': 'SeedSample'}, {'type': 'Shake'}]}},
         'optim_wrapper': {'optimizer': {'type': 'Adam', 'lr': 0.01}},
         'param_scheduler': [{'type': 'CosineAnnealingLR', 'T_max': 10, 'by_epoch': False}],
         'custom_hooks': [{'type': 'EMAHook'}], 'experiment_name': str(folder),
         'default_hooks': {
-            'checkpoint': {'type': 'CheckpointHook', 'interval': 1, 'by_epoch': False}},
+            'checkpoint': {'type': 'SafeCheckpointHook', 'interval': 1, 'by_epoch': False}},
         'log_level': 'ERROR', **more})
 
 
-EPOCHS = {'type': 'EpochBasedTrainLoop', 'max_epochs': 3}
-ITERS = {'by_epoch': False, 'max_iters': 12}
+EPOCHS = {'type': 'RepeatableEpochLoop', 'max_epochs': 3}
+ITERS = {'type': 'RepeatableIterLoop', 'max_iters': 12}
 SHUFFLED, ENDLESS = {'type': 'DefaultSampler'}, {'type': 'InfiniteSampler'}
 
 
@@ -144,7 +145,7 @@ def test_own_batches_and_incomplete_ones(tmp_path):
     loader = CheckedRunner.from_cfg(cfg).train_dataloader
     assert len(loader) == len(list(loader)) == 3
     cfg = config(tmp_path, EPOCHS, {'type': 'DefaultSampler', 'shuffle': False})
-    cfg.train_dataloader.batch_sampler = {'type': 'mmdet.AspectRatioBatchSampler'}
+    cfg.train_dataloader.batch_sampler.batch_sampler = {'type': 'mmdet.AspectRatioBatchSampler'}
     loader = CheckedRunner.from_cfg(cfg).train_dataloader
     assert isinstance(loader.batch_sampler, SeededBatchSampler)
     assert [list(map(int, batch)) for batch in loader.batch_sampler] == [

@@ -16,7 +16,7 @@ from tests.tools.test_train import fails
 pytestmark = pytest.mark.slow
 
 MORE = """
-train_cfg = dict(by_epoch=True, max_epochs=12)
+train_cfg = dict(type='RepeatableEpochLoop', max_epochs=12)
 default_hooks['checkpoint'] = dict(interval=1, max_keep_ckpts=1)
 """
 

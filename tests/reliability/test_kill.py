@@ -23,10 +23,11 @@ model['train_cfg'] = dict(augments=[dict(type='Mixup', alpha=0.8), dict(type='Cu
 train_dataloader.update(
     num_workers=2, persistent_workers=True, sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(dataset, pipeline=[
-        dict(type='LoadImageFromFile'), dict(type='RandomResizedCrop', scale=32),
+        dict(type='SeedSample'), dict(type='LoadImageFromFile'),
+        dict(type='RandomResizedCrop', scale=32),
         dict(type='RandomFlip', prob=0.5), dict(type='ColorJitter', brightness=0.4),
         dict(type='PackInputs')]))
-train_cfg = dict(by_epoch=True, max_epochs=20, val_interval=4)
+train_cfg = dict(type='RepeatableEpochLoop', max_epochs=20, val_interval=4)
 val_dataloader, val_cfg, val_evaluator = test_dataloader, dict(), test_evaluator
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, end=10),
@@ -38,10 +39,10 @@ randomness = dict(seed=None)
 """
 DETECTOR = """
 train_dataloader['sampler'] = dict(type='InfiniteSampler', shuffle=True)
-train_dataloader['dataset']['pipeline'].insert(3, dict(type='RandomFlip', prob=0.5))
-train_dataloader['dataset']['pipeline'].insert(3, dict(type='PhotoMetricDistortion'))
+train_dataloader['dataset']['pipeline'].insert(4, dict(type='RandomFlip', prob=0.5))
+train_dataloader['dataset']['pipeline'].insert(4, dict(type='PhotoMetricDistortion'))
 train_dataloader['dataset']['pipeline'][-1]['meta_keys'] += ('flip', 'flip_direction')
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=60)
+train_cfg = dict(type='RepeatableIterLoop', max_iters=60)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, end=10),
     dict(type='MultiStepLR', by_epoch=False, milestones=[30, 45])]

@@ -22,7 +22,7 @@ from tests.support.processes import (
 pytestmark = pytest.mark.slow
 
 MORE = """
-train_cfg = dict(by_epoch=True, max_epochs=15)
+train_cfg = dict(type='RepeatableEpochLoop', max_epochs=15)
 train_dataloader.update(batch_size=2, sampler=dict(type='DefaultSampler', shuffle=True))
 default_hooks['checkpoint'] = dict(interval=1, max_keep_ckpts=2)
 """

@@ -5,11 +5,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 CLASSES = ('red', 'green', 'blue')
 
 DETECTION = """
-_base_ = ['mmdet::_base_/models/faster-rcnn_r50_fpn.py', 'mmdet::_base_/default_runtime.py']
-custom_imports = dict(imports=['eca_mm'], allow_failed_imports=False)
+_base_ = [
+    'mmdet::_base_/models/faster-rcnn_r50_fpn.py',
+    '{configs}/_base_/default_runtime_mmdet.py']
 model = dict(
     backbone=dict(
         _delete_=True, type='ECAResNet', depth=18, out_indices=(0, 1, 2, 3), frozen_stages=1,
@@ -31,24 +33,25 @@ dataset = dict(
         'img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'))])
 dataset['pipeline'].insert(1, dict(type='Resize', scale=(64, 64), keep_ratio=True))
 train_dataloader = dict(
-    batch_size=2, num_workers=0, dataset=dataset,
-    sampler=dict(type='DefaultSampler', shuffle=False))
+    batch_size=2, num_workers=0,
+    dataset=dict(dataset, pipeline=[dict(type='SeedSample'), *dataset['pipeline']]),
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    batch_sampler=dict(type='SeededBatchSampler'))
 test_dataloader = dict(
     batch_size=2, num_workers=0, dataset=dict(test_mode=True, **dataset),
     sampler=dict(type='DefaultSampler', shuffle=False))
 test_evaluator = dict(
     type='CheckedCocoMetric', ann_file='{root}/annotations.json', metric='bbox')
 test_cfg = dict(type='TestLoop')
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1)
+train_cfg = dict(type='RepeatableEpochLoop', max_epochs=1)
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.01, momentum=0.9))
-custom_hooks = [dict(type='StopOnInvalidLossHook')]
+custom_hooks = [dict(type='StopOnInvalidLossHook'), dict(type='KeepWorkDirHook')]
 default_hooks = dict(logger=dict(interval=1))
 randomness = dict(seed=0)
 """
 
 CLASSIFICATION = """
-_base_ = ['mmpretrain::_base_/default_runtime.py']
-custom_imports = dict(imports=['eca_mm'], allow_failed_imports=False)
+_base_ = ['{configs}/_base_/default_runtime_mmpretrain.py']
 model = dict(
     type='ImageClassifier',
     backbone=dict(type='ECAResNet', depth=18, base_channels=8, norm_eval=True,
@@ -61,16 +64,18 @@ dataset = dict(
     type='CustomDataset', data_root='{root}',
     pipeline=[dict(type='LoadImageFromFile'), dict(type='PackInputs')])
 train_dataloader = dict(
-    batch_size=4, num_workers=0, dataset=dataset,
-    sampler=dict(type='DefaultSampler', shuffle=False))
+    batch_size=4, num_workers=0,
+    dataset=dict(dataset, pipeline=[dict(type='SeedSample'), *dataset['pipeline']]),
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    batch_sampler=dict(type='SeededBatchSampler'))
 test_dataloader = dict(
     batch_size=4, num_workers=0, dataset=dataset,
     sampler=dict(type='DefaultSampler', shuffle=False))
 test_evaluator = dict(type='Accuracy', topk=(1, ))
 test_cfg = dict()
-train_cfg = dict(by_epoch=True, max_epochs=1)
+train_cfg = dict(type='RepeatableEpochLoop', max_epochs=1)
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.01, momentum=0.9))
-custom_hooks = [dict(type='StopOnInvalidLossHook')]
+custom_hooks = [dict(type='StopOnInvalidLossHook'), dict(type='KeepWorkDirHook')]
 default_hooks = dict(logger=dict(interval=1))
 randomness = dict(seed=0)
 """
@@ -115,5 +120,5 @@ def draw_classes(root: Path, images: int = 4, size: int = 32) -> None:
 def write_config(path: Path, text: str, root: Path, more: str = '') -> Path:
     """Write one of the configs above for the data in ``root``, with more lines at its end."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text.replace('{root}', str(root)) + more)
+    path.write_text(text.replace('{root}', str(root)).replace('{configs}', str(CONFIGS)) + more)
     return path

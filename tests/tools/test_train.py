@@ -74,12 +74,12 @@ def test_an_earlier_run_is_set_aside_not_overwritten(trained):
     (('model.backbone.type=ECAResnet', ), ("'ECAResnet'", "'ECAResNet'")),
     (('model.backbone.dept=18', ), ('ECAResNet', "'dept'", "'depth'")),
     (('model.backbone.kernel_size=4', ), ('kernel_size is 4', 'odd')),
-    (('train_cfg.max_epoch=1', ), ('EpochBasedTrainLoop', "'max_epoch'", "'max_epochs'")),
+    (('train_cfg.max_epoch=1', ), ('RepeatableEpochLoop', "'max_epoch'", "'max_epochs'")),
     (('train_dataloader.batchsize=1', ), ("'batchsize'", "'batch_size'")),
     (('optim_wrapper.optimizer.momentun=0', ), ('SGD', "'momentun'", "'momentum'")),
     (('model.neck.type=GlobalAvgPooling', ), ("'GlobalAvgPooling'", "'GlobalAveragePooling'")),
     (('train_dataloader=None', ), ('no train_dataloader', 'optim_wrapper')),
-    (('custom_hooks.3.type=EMAHook', ), ('--cfg-options custom_hooks.3.type=EMAHook', )),
+    (('custom_hooks.4.type=EMAHook', ), ('--cfg-options custom_hooks.4.type=EMAHook', )),
 ])
 def test_a_slip_in_the_config_is_named(folder, options, parts):
     fails(run_tool(folder, 'train.py', 'cls.py', '--cfg-options', *options), *parts)
@@ -87,7 +87,7 @@ def test_a_slip_in_the_config_is_named(folder, options, parts):
 
 def test_a_slip_in_a_pipeline_is_named(folder):
     result = run_tool(folder, 'train.py', 'det.py', '--cfg-options',
-                      'train_dataloader.dataset.pipeline.1.scal=3')
+                      'train_dataloader.dataset.pipeline.2.scal=3')
     fails(result, 'Resize', "'scal'", "'scale'")
 
 

@@ -1,3 +1,3 @@
-_base_ = 'mmpretrain::_base_/datasets/imagenet_bs64_pil_resize.py'
+_base_ = './imagenet_bs64.py'
 
 train_dataloader = dict(batch_size=24)

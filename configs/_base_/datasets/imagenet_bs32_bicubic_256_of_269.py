@@ -1,8 +1,8 @@
-# MMPretrain's bicubic ImageNet with two other numbers: the crop, and the short side for testing.
-_base_ = 'mmpretrain::_base_/datasets/imagenet_bs32_pil_bicubic.py'
+# Bicubic ImageNet with two other numbers: the crop, and the short side for testing.
+_base_ = './imagenet_bs32_bicubic.py'
 
 train_pipeline = _base_.train_pipeline
-train_pipeline[1].scale = 256
+train_pipeline[2].scale = 256
 test_pipeline = _base_.test_pipeline
 test_pipeline[1].scale = 269
 test_pipeline[2].crop_size = 256

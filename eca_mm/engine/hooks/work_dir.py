@@ -3,10 +3,12 @@ import os
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
 
 from eca_mm.utils.errors import UserError
 
 
+@HOOKS.register_module()
 class KeepWorkDirHook(Hook):
     """End training when its work directory was removed, with the state of that moment saved.
 

@@ -1,0 +1,72 @@
+"""Data loaders of a config with checked image loading."""
+from typing import Any
+
+import torch
+from mmcv.transforms import LoadImageFromFile
+from mmengine.registry import TRANSFORMS
+
+from eca_mm.datasets import LoadImage
+from eca_mm.datasets.pipelines import rebuild, walk
+from eca_mm.datasets.repeatable import is_seeded
+
+from .config import current_scope
+
+
+def with_checked_images(node: Any, **options: Any) -> Any:
+    """Copy a data loader's config with checked image loading in every pipeline of it.
+
+    Args:
+        node (Any): A data loader's config.
+        **options: Arguments for :class:`eca_mm.datasets.LoadImage`.
+
+    Returns:
+        Any: The copy.
+    """
+    def change(part: dict) -> dict:
+        if _is_stock(part.get('type')) or _is_ours(part.get('type')):
+            part.update(options, type=LoadImage)
+        return part
+
+    return rebuild(node, change)
+
+
+def loads_images_unchecked(node: Any) -> bool:
+    """Whether a part of a config names mmcv's image loading."""
+    return any(_is_stock(part.get('type')) for _, part in walk(node))
+
+
+def complete(dataloader: dict) -> dict:
+    """Put right what mmengine takes literally.
+
+    Args:
+        dataloader (dict): A data loader's config.
+
+    Returns:
+        dict: A copy with what mmpretrain's tools add, and without settings that exclude each
+        other.
+    """
+    dataloader = dict(dataloader)
+    if current_scope() == 'mmpretrain':
+        # mmpretrain's own tools add these to the config.
+        defaults = {'persistent_workers': True, 'pin_memory': torch.cuda.is_available(),
+                    'collate_fn': {'type': 'default_collate'}}
+        dataloader = {**defaults, **dataloader}
+    if not dataloader.get('num_workers'):
+        dataloader['persistent_workers'] = False
+    if 'drop_last' in dataloader and is_seeded(dataloader.get('batch_sampler')):
+        # PyTorch leaves it to the batch sampler.
+        drop_last = dataloader.pop('drop_last')
+        dataloader['batch_sampler'] = {'drop_last': drop_last, **dataloader['batch_sampler']}
+    return dataloader
+
+
+def _is_stock(kind: object) -> bool:
+    return kind is LoadImageFromFile or (
+        isinstance(kind, str) and kind.rpartition('.')[2] == LoadImageFromFile.__name__)
+
+
+def _is_ours(kind: object) -> bool:
+    # Another project may have a class of that name.
+    return kind is LoadImage or (
+        isinstance(kind, str) and kind.rpartition('.')[2] == LoadImage.__name__
+        and TRANSFORMS.get(kind) is LoadImage)

@@ -1,0 +1,40 @@
+"""Weights that a run starts from, and whether they are of its network."""
+from mmengine.runner import CheckpointLoader
+from torch import nn
+
+from eca_mm.checkpoints import KeyReport
+from eca_mm.utils.errors import UserError
+
+
+def check_pretrained(module: nn.Module) -> KeyReport | None:
+    """Refuse ``init_cfg=dict(type='Pretrained')`` weights of another architecture.
+
+    mmengine loads what fits and logs the rest, which leaves a part of the network random. Weights
+    that are merely absent are accepted: that is how an attention is added to a trained network.
+
+    Args:
+        module (nn.Module): A model or a part of one; not those in it.
+
+    Returns:
+        KeyReport | None: The comparison with the last such weights; None without any.
+
+    Raises:
+        UserError: If no weight matches, or some have another shape.
+    """
+    report = None
+    configs = getattr(module, 'init_cfg', None) or ()
+    for cfg in [configs] if isinstance(configs, dict) else configs:
+        if cfg.get('type') != 'Pretrained':
+            continue
+        path, prefix = cfg['checkpoint'], cfg.get('prefix') or ''
+        checkpoint = CheckpointLoader.load_checkpoint(path, 'cpu')
+        weights = checkpoint.get('state_dict', checkpoint)
+        prefix = prefix if not prefix or prefix.endswith('.') else f'{prefix}.'
+        report = KeyReport.compare(module.state_dict(), {
+            name[len(prefix):]: value for name, value in weights.items()
+            if name.startswith(prefix)})
+        if report.wrong_shape or not report.matched:
+            where = f' (its part {prefix!r})' if prefix else ''
+            raise UserError(f'Pretrained weights {path}{where} do not fit {type(module).__name__}: '
+                            f'{report}; use weights of the same architecture.')
+    return report
