@@ -9,9 +9,6 @@ from . import compat
 compat.install()
 
 from . import backbones, datasets, deploy, engine, layers  # noqa: E402
-from .compat import hub  # noqa: E402
 from .version import __version__  # noqa: E402
-
-hub.install()
 
 __all__ = ['__version__', 'backbones', 'compat', 'datasets', 'deploy', 'engine', 'layers']

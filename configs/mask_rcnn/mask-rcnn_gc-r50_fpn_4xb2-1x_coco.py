@@ -4,7 +4,7 @@ _base_ = './mask-rcnn_r50_fpn_4xb2-1x_coco.py'
 model = dict(
     backbone=dict(plugins=[
         dict(
-            cfg=dict(type='GCBlock', reduction=16),
+            cfg=dict(type='eca_mm.GCBlock', reduction=16),
             stages=(False, True, True, True),
             position='after_conv3')
     ]))

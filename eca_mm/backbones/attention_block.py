@@ -5,9 +5,11 @@ from numbers import Integral
 import torch
 from mmcv.cnn.bricks import build_plugin_layer
 from mmengine.model import BaseModule
+from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from eca_mm.compat.registries import ours_first
 from eca_mm.layers import ChannelAttention, ECALayer
 from eca_mm.ops.training_block_tail import can_fuse_block_tail, training_block_tail
 
@@ -36,6 +38,7 @@ class AttentionBlock(nn.Module):
         Args:
             cfg (dict): Config of a layer that is built with ``in_channels``.
         """
+        cfg = {**cfg, 'type': ours_first(MODELS, cfg['type'])}
         self.attention_name, layer = build_plugin_layer(cfg, in_channels=self.out_channels)
         self.add_module(self.attention_name, layer)
 

@@ -1,6 +1,8 @@
 """How fast networks are beside the same network without attention."""
 import torch
 
+from eca_mm.compat.dynamo import allow_recompilation
+
 from .memory import peak_memory, saved_bytes
 from .networks import BenchmarkEntry, WeightPool, build_entry
 from .steps import Settings, Step, count_graph_breaks, first_tensor
@@ -74,7 +76,7 @@ def measure(entries: list[BenchmarkEntry], references: dict[str, str], settings:
                   settings=settings.as_dict(), not_installed=absent)
     if settings.compile:
         # One entry for each network that shares a class's code.
-        torch._dynamo.config.cache_size_limit = max(64, 8 * len(steps))
+        allow_recompilation(len(steps))
         result['graph_breaks'] = {name: count_graph_breaks(step) for name, step in steps.items()}
     if not training:
         result['difference'] = _differences({c.name: c for c in entries}, steps)

@@ -5,7 +5,7 @@ import sys
 PACKAGES = ('mmcv', 'mmdet', 'mmpretrain')
 
 
-def repair():
+def repair() -> None:
     """Brings modules imported before ``mmcv._ext`` existed to the state they have with it.
 
     An import that failed removed its package but left the finished submodules, which have

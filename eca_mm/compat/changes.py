@@ -1,0 +1,92 @@
+"""Every change that this package makes to others, in the order in which they are made.
+
+``README.md`` of this folder has the same as a table; a test holds it against this list.
+"""
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from . import (
+    checkpoint_loading,
+    config_scope,
+    dynamo,
+    file_backend,
+    hub,
+    imports,
+    ops,
+    registries,
+    warning_filters,
+)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change to another package.
+
+    Attributes:
+        function (Callable): Makes the change.
+        package (str): What is changed.
+        versions (str): The versions that need it.
+        reason (str): Why it is made.
+        when (str): When it is made.
+    """
+
+    function: Callable[..., object]
+    package: str
+    versions: str
+    reason: str
+    when: str = 'import eca_mm'
+
+    @property
+    def name(self) -> str:
+        """Module and function, below ``eca_mm.compat``."""
+        return f'{self.function.__module__.removeprefix(f"{__package__}.")}.' \
+               f'{self.function.__name__}'
+
+
+CHANGES = (
+    Change(warning_filters.ignore_pkg_resources, 'Python (warnings)', 'mmengine up to 0.10.7',
+           'mmengine imports pkg_resources several times; each import would warn of its end.'),
+    Change(ops.install, 'mmcv', '2.0 and later',
+           'Without compiled operators mmdet cannot be imported: torchvision has those that boxes '
+           'and masks need. Compiled ones get their arguments in the form that they can read.'),
+    Change(imports.repair, 'mmcv, mmdet, mmpretrain', 'all, where imported before eca_mm',
+           'An import that failed without mmcv._ext leaves half a package behind.'),
+    Change(checkpoint_loading.install, 'mmengine', 'all',
+           'Checkpoints load without running code from them, with what mmengine writes into them.'),
+    Change(checkpoint_loading.keep_own_config, 'mmengine', 'all',
+           'A resumed run would execute the config text that its checkpoint brings.'),
+    Change(checkpoint_loading.read_config_of_checkpoint, 'mmengine', 'all',
+           'Inferencers that are given weights alone would execute the config text in them.'),
+    Change(data_files.load_yaml_safely, 'mmengine', 'all',
+           'A YAML config can name Python objects, which mmengine\'s loader builds.'),
+    Change(file_backend.install, 'mmengine', 'all',
+           'A file is whole or absent, whenever its writer is killed.'),
+    Change(config_scope.install, 'mmengine', 'all',
+           '`_base_` lines and `mmengine.hub` find our configs by `eca_mm::`.'),
+    Change(registries.install, 'mmengine', 'all',
+           'Other projects may register classes under names that ours have; ours stay reachable '
+           'as `eca_mm.<name>`.'),
+    Change(hub.install, 'mmpretrain', '1.0 and later',
+           '`mmpretrain.get_model` and `list_models` know our classifiers by name.'),
+    Change(hub.refuse_random_weights, 'mmpretrain', '1.0 and later',
+           '`get_model(..., pretrained=True)` of a model without weights is an error, not a '
+           'warning and random predictions.'),
+    Change(dynamo.allow_recompilation, 'torch', '2.1 and later',
+           'Several networks that share the code of a class are compiled in one process; beyond '
+           'eight torch would run them uncompiled.', 'benchmark with compiled steps'),
+)
+
+
+def install() -> None:
+    """Make the changes that belong to ``import eca_mm``, once each."""
+    for change in CHANGES:
+        if change.when == 'import eca_mm':
+            change.function()
+
+
+def table() -> str:
+    """The changes as a table in Markdown."""
+    lines = ['| function | changes | versions | when | why |', '| --- | --- | --- | --- | --- |']
+    lines += [f'| `{c.name}` | {c.package} | {c.versions} | {c.when} | {c.reason} |'
+              for c in CHANGES]
+    return '\n'.join(lines) + '\n'
