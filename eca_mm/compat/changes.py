@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from . import (
     checkpoint_loading,
     config_scope,
+    data_files,
     dynamo,
     file_backend,
     hub,
@@ -58,7 +59,7 @@ CHANGES = (
     Change(checkpoint_loading.read_config_of_checkpoint, 'mmengine', 'all',
            'Inferencers that are given weights alone would execute the config text in them.'),
     Change(data_files.load_yaml_safely, 'mmengine', 'all',
-           'A YAML config can name Python objects, which mmengine\'s loader builds.'),
+           "mmengine's YAML loader would build the Python objects that a config names."),
     Change(file_backend.install, 'mmengine', 'all',
            'A file is whole or absent, whenever its writer is killed.'),
     Change(config_scope.install, 'mmengine', 'all',
