@@ -9,6 +9,62 @@ from . import compat
 compat.install()
 
 from . import backbones, datasets, deploy, engine, layers  # noqa: E402
+from .backbones import (  # noqa: E402
+    AttentionMobileNetV2,
+    AttentionResNet,
+    AttentionResNetD,
+    ECAMobileNetV2,
+    ECAResNet,
+    ECAResNetD,
+)
+from .layers import (  # noqa: E402
+    CBAM,
+    AAConv2d,
+    ChannelAttention,
+    DoubleAttention,
+    ECALayer,
+    ECANSLayer,
+    GCBlock,
+    GELayer,
+    GSoPLayer,
+    NonLocalBlock,
+    SEGCLayer,
+    SELayer,
+    SEVar1Layer,
+    SEVar2Layer,
+    SEVar3Layer,
+    eca_kernel_size,
+)
 from .version import __version__  # noqa: E402
 
-__all__ = ['__version__', 'backbones', 'compat', 'datasets', 'deploy', 'engine', 'layers']
+__all__ = [
+    'CBAM',
+    'AAConv2d',
+    'AttentionMobileNetV2',
+    'AttentionResNet',
+    'AttentionResNetD',
+    'ChannelAttention',
+    'DoubleAttention',
+    'ECALayer',
+    'ECAMobileNetV2',
+    'ECANSLayer',
+    'ECAResNet',
+    'ECAResNetD',
+    'GCBlock',
+    'GELayer',
+    'GSoPLayer',
+    'NonLocalBlock',
+    'SEGCLayer',
+    'SELayer',
+    'SEVar1Layer',
+    'SEVar2Layer',
+    'SEVar3Layer',
+    '__version__',
+    'backbones',
+    'compat',
+    'datasets',
+    'deploy',
+    'eca_kernel_size',
+    'engine',
+    'layers'
+]

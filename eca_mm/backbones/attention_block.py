@@ -10,8 +10,14 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from eca_mm.compat.registries import ours_first
-from eca_mm.layers import ChannelAttention, ECALayer
+from eca_mm.layers import ECALayer
+from eca_mm.layers.channel_attention import supports_fused_tail
+from eca_mm.layers.checks import is_captured
+from eca_mm.ops.inference_block import InferenceBlock
 from eca_mm.ops.training_block_tail import can_fuse_block_tail, training_block_tail
+
+# What a block computes is decided in these; its inference form is that of all of them.
+_COMPUTES = ('forward', 'tail', 'merge', 'recalibrate', 'checkpointed')
 
 
 class AttentionBlock(nn.Module):
@@ -19,25 +25,57 @@ class AttentionBlock(nn.Module):
 
     It stands before the block's own class among the bases; the block states ``out_channels``,
     ``with_cp`` and ``drop_path`` (stochastic depth, ``nn.Identity`` for none).
+
+    A block that defines ``forward`` may define :meth:`inference_form` and :meth:`conv_norm_pairs`
+    beside it. A subclass that overrides what the block computes and not these two has none.
     """
 
     attention_name: str | None = None
     fused: bool = True
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        """Drop inherited inference forms that an overridden method has made wrong."""
+        super().__init_subclass__(**kwargs)
+        defined = {name: next(i for i, base in enumerate(cls.__mro__) if name in vars(base))
+                   for name in (*_COMPUTES, 'inference_form', 'conv_norm_pairs')}
+        for name in ('inference_form', 'conv_norm_pairs'):
+            if any(defined[method] < defined[name] for method in _COMPUTES):
+                setattr(cls, name, vars(AttentionBlock)[name])
+
+    def inference_form(self) -> InferenceBlock | None:
+        """Build a block without normalisations that computes the same in evaluation mode.
+
+        Returns:
+            InferenceBlock | None: It shares the attention with this block; None if there is no
+            such form, or if the last normalisation cannot be folded.
+        """
+        return None
+
+    def conv_norm_pairs(self) -> list[tuple[str, str]]:
+        """Name the convolutions and the normalisations that are called right after them.
+
+        Returns:
+            list[tuple[str, str]]: Pairs of attribute names.
+        """
+        return []
 
     @property
     def attention(self) -> nn.Module | None:
         """The attention of this block, if there is one."""
         return None if self.attention_name is None else getattr(self, self.attention_name)
 
-    def add_attention(self, cfg: dict) -> None:
+    def add_attention(self, cfg: dict | None) -> None:
         """Build the attention and register it under its abbreviation (``eca``, ``se`` ...).
 
         mmcv's plugin builder chooses the name, hence the checkpoint keys are those of the same
         layer as an mmdet plugin.
 
         Args:
-            cfg (dict): Config of a layer that is built with ``in_channels``.
+            cfg (dict | None): Config of a layer that is built with ``in_channels``; None for no
+                attention.
         """
+        if cfg is None:
+            return
         cfg = {**cfg, 'type': ours_first(MODELS, cfg['type'])}
         self.attention_name, layer = build_plugin_layer(cfg, in_channels=self.out_channels)
         self.add_module(self.attention_name, layer)
@@ -83,7 +121,8 @@ class AttentionBlock(nn.Module):
             Tensor: The sum, of shape (N, C, H, W).
         """
         attention = self.attention
-        if isinstance(attention, ChannelAttention) and isinstance(self.drop_path, nn.Identity):
+        if (isinstance(self.drop_path, nn.Identity) and not is_captured()
+                and supports_fused_tail(attention)):
             # One pass over the map instead of two: rescaling rides on the addition.
             return torch.addcmul(identity, out, attention.gate(out))
         return self.drop_path(self.recalibrate(out)) + identity

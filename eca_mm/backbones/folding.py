@@ -1,137 +1,72 @@
-"""Exact inference-time forms: normalisations folded, residual blocks with a cheaper end."""
+"""Exact inference-time forms: normalisations folded, residual blocks with a cheaper end.
+
+A block that knows its inference form offers it as ``inference_form() -> InferenceBlock | None``,
+and the pairs of layers that may be folded in it as ``conv_norm_pairs()``. For the blocks of other
+packages, which know neither, there are adapters here.
+"""
+import warnings
 from collections import Counter
 from itertools import pairwise
 
+import torch
 from mmcv.cnn import ConvModule
 from mmdet.models.backbones import resnet as mmdet_resnet
+from mmdet.models.backbones import resnext as mmdet_resnext
 from mmpretrain.models.backbones import resnet as mmpretrain_resnet
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from eca_mm.layers.channel_attention import has_hooks
-from eca_mm.ops.inference_block_tail import InferenceBlockTail
+from eca_mm.ops.inference_block import (
+    InferenceBlock,
+    InferenceStage,
+    build_inference_block,
+    can_fold,
+)
 
-from .mobilenet_v2 import AttentionInvertedResidual
-from .resnet import AttentionBasicBlock, AttentionBottleneck
-
-# Modules that call norm<i> right after conv<i>, for every i that they have.
-NUMBERED = (mmpretrain_resnet.ResNet, mmpretrain_resnet.BasicBlock, mmpretrain_resnet.Bottleneck,
-            mmdet_resnet.ResNet, mmdet_resnet.BasicBlock, mmdet_resnet.Bottleneck)
-
-
-class InferenceBlock(nn.Module):
-    """A residual block without normalisations.
-
-    Args:
-        branch (nn.Module): The residual branch up to its last convolution.
-        tail (InferenceBlockTail): The last convolution, the attention, the addition and the
-            activation.
-        downsample (nn.Module | None): What the shortcut consists of, None for the input itself.
-        shortcut (bool): Whether there is a shortcut. Defaults to True.
-    """
-
-    def __init__(self,
-                 branch: nn.Module,
-                 tail: InferenceBlockTail,
-                 downsample: nn.Module | None = None,
-                 shortcut: bool = True) -> None:
-        super().__init__()
-        self.branch = branch
-        self.tail = tail
-        self.downsample = downsample
-        self.shortcut = shortcut
-
-    def forward(self, x: Tensor, overwrite: bool = False) -> Tensor:
-        """Map (N, C_in, H, W) to (N, C_out, H / stride, W / stride).
-
-        Args:
-            x (Tensor): Input of shape (N, C_in, H, W).
-            overwrite (bool): Whether nobody else needs ``x``. Defaults to False.
-
-        Returns:
-            Tensor: Output of shape (N, C_out, H / stride, W / stride).
-        """
-        out = self.branch(x)
-        if not self.shortcut:
-            return self.tail(out, None)
-        if self.downsample is None:
-            return self.tail(out, x, overwrite)
-        return self.tail(out, self.downsample(x), overwrite=True)
+# Networks and blocks whose own forward calls norm<i> right after conv<i>, for every i they have.
+_NUMBERED = (mmpretrain_resnet.ResNet, mmpretrain_resnet.BasicBlock, mmpretrain_resnet.Bottleneck,
+             mmdet_resnet.ResNet, mmdet_resnet.BasicBlock, mmdet_resnet.Bottleneck)
 
 
-class InferenceStage(nn.Sequential):
-    """A stage whose blocks may take the memory of their predecessor's output.
+def switch_to_deploy(model: nn.Module) -> nn.Module:
+    """Turn a model into its exact inference form, in place.
 
-    Not having to ask the system for fresh memory is worth more than anything else on large maps.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (N, C_in, H, W) to (N, C_out, H / stride, W / stride)."""
-        mine = False
-        for block in self:
-            is_inference_block = isinstance(block, InferenceBlock)
-            x = block(x, overwrite=mine) if is_inference_block else block(x)
-            # Whoever hooked the block may have kept its output.
-            mine = is_inference_block and not has_hooks(block)
-        return x
-
-
-def can_fold(conv: nn.Module, norm: nn.Module) -> bool:
-    """Tell whether a normalisation can be folded into the convolution before it.
+    Batch normalisations are folded into the convolutions before them, and residual blocks with an
+    attention end in one pass over the map
+    (:class:`~eca_mm.ops.inference_block_tail.InferenceBlockTail`). On a CPU the maps are in
+    channels_last from the first convolution on, whatever the input is in. What cannot be converted
+    (SyncBN, a normalisation that does not follow a convolution, a block that overrides
+    ``forward``) is left as it is and named in a ``UserWarning``.
 
     Args:
-        conv (nn.Module): Any layer.
-        norm (nn.Module): The layer after it.
+        model (nn.Module): Any model in evaluation mode; it is changed.
 
     Returns:
-        bool: Whether they are an ordinary convolution and ordinary BN with running statistics.
+        nn.Module: The model, or what takes its place if it is itself a residual block.
+
+    Raises:
+        ValueError: If the model or one of its normalisations is in training mode.
     """
-    return (type(conv) is nn.Conv2d and type(norm) is nn.BatchNorm2d
-            and norm.running_mean is not None and not norm.training)
+    model = to_inference_form(model)
+    left = [name for name, module in model.named_modules()
+            if isinstance(module, _BatchNorm) or hasattr(module, 'inference_form')]
+    if left:
+        warnings.warn('These modules have no known inference form and are left as they are: '
+                      + ', '.join(left), UserWarning, stacklevel=3)
+    _to_channels_last(model)
+    return model
 
 
-def inference_form(block: nn.Module) -> InferenceBlock | None:
-    """Build the inference form of a residual block with room for an attention.
+def _to_channels_last(model: nn.Module) -> None:
+    """Have convolutions on the CPU compute in channels_last.
 
-    Args:
-        block (nn.Module): Any module, in evaluation mode.
-
-    Returns:
-        InferenceBlock | None: Computes the same and shares the attention with the block; None if
-        the module is no such block or its last normalisation cannot be folded.
+    oneDNN reads and writes that format as it is and copies every map in the other one. The output
+    of a convolution takes the format of its weight.
     """
-    forward = type(block).forward
-    if forward is AttentionInvertedResidual.forward:
-        *layers, last = block.conv
-        if not last.with_norm or not can_fold(last.conv, last.norm):
-            return None
-        tail = InferenceBlockTail(fuse_conv_bn_eval(last.conv, last.norm), block.attention)
-        return InferenceBlock(nn.Sequential(*layers), tail, shortcut=block.use_res_connect)
-    if forward in (AttentionBasicBlock.forward, AttentionBottleneck.forward):
-        attention = block.attention
-    else:
-        attention = _last_plugin(block)
-        if attention is None:
-            return None
-    count = 2 if forward is AttentionBasicBlock.forward else 3
-    *pairs, last = [(getattr(block, f'conv{i}'), getattr(block, f'norm{i}'))
-                    for i in range(1, count + 1)]
-    if not can_fold(*last):
-        return None
-    branch = nn.Sequential(*(layer for pair in pairs for layer in (*pair, block.relu)))
-    tail = InferenceBlockTail(fuse_conv_bn_eval(*last), attention, block.relu)
-    return InferenceBlock(branch, tail, block.downsample)
-
-
-def _last_plugin(block: nn.Module) -> nn.Module | None:
-    """The plugin after the last normalisation of an mmdet bottleneck that has no other one."""
-    if type(block) is not mmdet_resnet.Bottleneck or not block.with_plugins:
-        return None
-    if block.after_conv1_plugin_names or block.after_conv2_plugin_names:
-        return None
-    names = block.after_conv3_plugin_names
-    return getattr(block, names[0]) if len(names) == 1 else None
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d) and module.weight.device.type == 'cpu':
+            module.weight.data = module.weight.data.to(memory_format=torch.channels_last)
 
 
 def to_inference_form(model: nn.Module) -> nn.Module:
@@ -155,7 +90,7 @@ def to_inference_form(model: nn.Module) -> nn.Module:
 
 
 def _converted(module: nn.Module, uses: Counter) -> nn.Module:
-    form = inference_form(module)
+    form = _inference_form(module)
     if form is not None:
         form = _converted(form, uses)
         # What folding has left of the normalisations; on small maps every call counts.
@@ -170,25 +105,60 @@ def _converted(module: nn.Module, uses: Counter) -> nn.Module:
         # A convolution that several normalisations share keeps its weights.
         if uses[id(module._modules[conv])] < 2:
             _fold(module, conv, norm)
-    if isinstance(module, nn.Sequential) and any(isinstance(m, InferenceBlock) for m in module):
+    if (isinstance(module, nn.Sequential) and _defines_forward(module) is nn.Sequential
+            and any(isinstance(m, InferenceBlock) for m in module)):
         return InferenceStage(*module)
     return module
 
 
+def _inference_form(module: nn.Module) -> InferenceBlock | None:
+    if 'forward' in vars(module):
+        # Replaced on the object: nobody knows what it computes now.
+        return None
+    offered = getattr(module, 'inference_form', None)
+    return _mmdet_bottleneck_form(module) if offered is None else offered()
+
+
+def _mmdet_bottleneck_form(block: nn.Module) -> InferenceBlock | None:
+    """mmdet's bottleneck with a plugin after the last normalisation and no other one."""
+    if type(block) not in (mmdet_resnet.Bottleneck, mmdet_resnext.Bottleneck):
+        return None
+    if not block.with_plugins or block.after_conv1_plugin_names or block.after_conv2_plugin_names:
+        return None
+    names = block.after_conv3_plugin_names
+    if len(names) != 1:
+        return None
+    branch = nn.Sequential(block.conv1, block.norm1, block.relu,
+                           block.conv2, block.norm2, block.relu)
+    return build_inference_block(branch, block.conv3, block.norm3, getattr(block, names[0]),
+                                 block.relu, block.downsample)
+
+
 def _adjacent(module: nn.Module) -> list[tuple[str, str]]:
     """Names of the convolutions in a module and of the normalisation that follows each at once."""
-    if isinstance(module, ConvModule):
+    forward = _defines_forward(module)
+    if hasattr(module, 'conv_norm_pairs'):
+        pairs = module.conv_norm_pairs() if 'forward' not in vars(module) else []
+    elif isinstance(module, ConvModule) and forward is ConvModule:
         follows = module.with_norm and module.order.index('norm') == module.order.index('conv') + 1
         pairs = [('conv', module.norm_name)] if follows else []
-    elif isinstance(module, nn.Sequential):
+    elif isinstance(module, nn.Sequential) and forward is nn.Sequential:
         pairs = list(pairwise(module._modules))
-    elif isinstance(module, NUMBERED):
+    elif (isinstance(module, _NUMBERED) and forward is not None
+          and forward.__module__.partition('.')[0] in ('mmdet', 'mmpretrain')):
         pairs = [(f'conv{i}', getattr(module, f'norm{i}_name')) for i in (1, 2, 3)
                  if hasattr(module, f'norm{i}_name')]
     else:
         pairs = []
     return [(conv, norm) for conv, norm in pairs
             if can_fold(module._modules.get(conv), module._modules.get(norm))]
+
+
+def _defines_forward(module: nn.Module) -> type | None:
+    """The class whose forward a module runs; None if it was replaced on the object."""
+    if 'forward' in vars(module):
+        return None
+    return next(cls for cls in type(module).__mro__ if 'forward' in vars(cls))
 
 
 def _fold(module: nn.Module, conv: str, norm: str) -> None:

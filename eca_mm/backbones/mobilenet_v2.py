@@ -1,25 +1,44 @@
 """MobileNetV2 with an attention in its inverted residual blocks."""
 from collections.abc import Sequence
+from typing import Any
 
 from mmengine.registry import MODELS
 from mmpretrain.models.backbones import mobilenet_v2 as base
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
+from eca_mm.ops.inference_block import InferenceBlock, build_inference_block
+from eca_mm.utils.signatures import show_parents_arguments
+
+from .arguments import ECAMobileNetV2Arguments, MobileNetV2Arguments
 from .attention_block import AttentionBlock, attention_per_block, eca_attention, init_attentions
+from .folding import switch_to_deploy
 
 
 class AttentionInvertedResidual(AttentionBlock, base.InvertedResidual):
-    """Inverted residual block with room for an attention after the projection's BN."""
+    """Inverted residual block with room for an attention after the projection's BN.
 
-    def __init__(self, in_channels: int, out_channels: int, *args, **kwargs) -> None:
+    Args:
+        in_channels (int): Channels of the input.
+        out_channels (int): Channels of the output.
+        *args: As in :class:`mmpretrain.models.backbones.mobilenet_v2.InvertedResidual`.
+        attention (dict | None): Config of the attention. Defaults to None.
+        fused (bool): Whether training computes the block's end as one function. Defaults to True.
+        **kwargs: As in :class:`mmpretrain.models.backbones.mobilenet_v2.InvertedResidual`.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *args: Any,
+                 attention: dict | None = None, fused: bool = True, **kwargs: Any) -> None:
         super().__init__(in_channels, out_channels, *args, **kwargs)
         self.out_channels = out_channels
         self.drop_path = nn.Identity()
+        self.fused = fused
+        self.add_attention(attention)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C_in, H, W) to (N, C_out, H / stride, W / stride)."""
 
-        def residual(x):
+        def residual(x: Tensor) -> Tensor:
             *layers, projection = self.conv
             out = x
             for layer in layers:
@@ -30,8 +49,17 @@ class AttentionInvertedResidual(AttentionBlock, base.InvertedResidual):
 
         return self.checkpointed(residual, x)
 
+    def inference_form(self) -> InferenceBlock | None:
+        """Build a block without normalisations that computes the same in evaluation mode."""
+        *layers, last = self.conv
+        if not last.with_norm:
+            return None
+        return build_inference_block(nn.Sequential(*layers), last.conv, last.norm, self.attention,
+                                     shortcut=self.use_res_connect)
+
 
 @MODELS.register_module()
+@show_parents_arguments()
 class AttentionMobileNetV2(base.MobileNetV2):
     """mmpretrain's MobileNetV2 with one more argument, ``attention``.
 
@@ -53,15 +81,12 @@ class AttentionMobileNetV2(base.MobileNetV2):
     def __init__(self,
                  attention: dict | Sequence | None = None,
                  fused: bool = True,
-                 **kwargs) -> None:
+                 **kwargs: Unpack[MobileNetV2Arguments]) -> None:
+        # The parent's constructor builds the stages.
+        self.fused = fused
+        self._attentions = attention_per_block(
+            attention, [num_blocks for _, _, num_blocks, _ in self.arch_settings])
         super().__init__(**kwargs)
-        stages = [getattr(self, name) for name in self.layers[:len(self.arch_settings)]]
-        configs = attention_per_block(attention, [len(stage) for stage in stages])
-        for stage, stage_configs in zip(stages, configs, strict=True):
-            for block, cfg in zip(stage, stage_configs, strict=True):
-                block.fused = fused
-                if cfg is not None:
-                    block.add_attention(cfg)
         # The parent freezes in train() only, too late for DDP and the optimizer.
         self._freeze_stages()
 
@@ -74,7 +99,7 @@ class AttentionMobileNetV2(base.MobileNetV2):
                    expand_ratio: int) -> nn.Sequential:
         """Build one stage, of which only the first block has a stride."""
         blocks = []
-        for i in range(num_blocks):
+        for i, attention in enumerate(self._attentions[len(self.layers)]):
             blocks.append(
                 AttentionInvertedResidual(
                     self.in_channels,
@@ -84,19 +109,19 @@ class AttentionMobileNetV2(base.MobileNetV2):
                     conv_cfg=self.conv_cfg,
                     norm_cfg=self.norm_cfg,
                     act_cfg=self.act_cfg,
-                    with_cp=self.with_cp))
+                    with_cp=self.with_cp,
+                    attention=attention,
+                    fused=self.fused))
             self.in_channels = out_channels
         return nn.Sequential(*blocks)
 
     def switch_to_deploy(self) -> None:
-        """Turn into the exact inference form: normalisations folded, attention nearly free.
+        """Turn into the exact inference form, as :func:`eca_mm.deploy.switch_to_deploy` does.
 
         Raises:
             ValueError: If the network is in training mode.
         """
-        # The inference forms know the blocks, not the other way round.
-        from .folding import to_inference_form
-        to_inference_form(self)
+        switch_to_deploy(self)
 
     def train(self, mode: bool = True) -> 'AttentionMobileNetV2':
         """Set the mode, except for what is frozen, and return the network, as torch does."""
@@ -111,6 +136,7 @@ class AttentionMobileNetV2(base.MobileNetV2):
 
 
 @MODELS.register_module()
+@show_parents_arguments('attention')
 class ECAMobileNetV2(AttentionMobileNetV2):
     """ECA-MobileNetV2: an ECA layer in every inverted residual block.
 
@@ -124,5 +150,6 @@ class ECAMobileNetV2(AttentionMobileNetV2):
         ValueError: If ``kernel_size`` is not odd or does not have one entry per stage.
     """
 
-    def __init__(self, kernel_size: int | str | Sequence = 'adaptive', **kwargs) -> None:
+    def __init__(self, kernel_size: int | str | Sequence = 'adaptive',
+                 **kwargs: Unpack[ECAMobileNetV2Arguments]) -> None:
         super().__init__(eca_attention(kernel_size, len(self.arch_settings)), **kwargs)

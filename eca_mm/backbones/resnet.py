@@ -1,10 +1,18 @@
 """ResNet with an attention in its residual blocks."""
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
+from mmcv.cnn import build_activation_layer, build_conv_layer, build_norm_layer
+from mmcv.cnn.bricks import DropPath
 from mmengine.registry import MODELS
 from mmpretrain.models.backbones import resnet as base
-from torch import Tensor
+from torch import Tensor, nn
+from typing_extensions import Unpack
 
+from eca_mm.ops.inference_block import InferenceBlock, build_inference_block
+from eca_mm.utils.signatures import show_parents_arguments
+
+from .arguments import ECAResNetArguments, ResNetArguments
 from .attention_block import (
     AttentionBlock,
     attention_per_block,
@@ -12,29 +20,132 @@ from .attention_block import (
     init_attentions,
     per_stage,
 )
+from .folding import switch_to_deploy
 
 
 class AttentionBasicBlock(AttentionBlock, base.BasicBlock):
-    """Basic block (two 3x3 convolutions) with room for an attention before the addition."""
+    """Basic block (two 3x3 convolutions) with room for an attention before the addition.
+
+    Args:
+        *args: As in :class:`mmpretrain.models.backbones.resnet.BasicBlock`.
+        attention (dict | None): Config of the attention. Defaults to None.
+        fused (bool): Whether training computes the block's end as one function. Defaults to True.
+        **kwargs: As in :class:`mmpretrain.models.backbones.resnet.BasicBlock`.
+    """
+
+    def __init__(self, *args: Any, attention: dict | None = None, fused: bool = True,
+                 **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fused = fused
+        self.add_attention(attention)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C_in, H, W) to (N, C_out, H / stride, W / stride)."""
 
-        def residual(x):
+        def residual(x: Tensor) -> Tensor:
             out = self.relu(self.norm1(self.conv1(x)))
             identity = x if self.downsample is None else self.downsample(x)
             return self.tail(self.conv2(out), self.norm2, identity, self.relu)
 
         return self.checkpointed(residual, x)
 
+    def inference_form(self) -> InferenceBlock | None:
+        """Build a block without normalisations that computes the same in evaluation mode."""
+        branch = nn.Sequential(self.conv1, self.norm1, self.relu)
+        return build_inference_block(branch, self.conv2, self.norm2, self.attention, self.relu,
+                                     self.downsample)
+
+    def conv_norm_pairs(self) -> list[tuple[str, str]]:
+        """Name the convolutions and the normalisations that are called right after them."""
+        return [('conv1', self.norm1_name), ('conv2', self.norm2_name)]
+
 
 class AttentionBottleneck(AttentionBlock, base.Bottleneck):
-    """Bottleneck (1x1, 3x3, 1x1 convolution) with room for an attention before the addition."""
+    """Bottleneck (1x1, 3x3, 1x1 convolution) with room for an attention before the addition.
+
+    Args:
+        in_channels (int): Channels of the input.
+        out_channels (int): Channels of the output.
+        expansion (int): Ratio of ``out_channels`` to the channels in between. Defaults to 4.
+        stride (int): Stride of the block. Defaults to 1.
+        dilation (int): Dilation of the 3x3 convolution. Defaults to 1.
+        downsample (nn.Module | None): What the shortcut consists of. Defaults to None.
+        style (str): Where the stride is: ``'pytorch'``, in the 3x3 convolution, or ``'caffe'``,
+            in the first one. Defaults to ``'pytorch'``.
+        with_cp (bool): Whether to recompute in the backward pass. Defaults to False.
+        conv_cfg (dict | None): Config of the convolutions. Defaults to None.
+        norm_cfg (dict | None): Config of the normalisations. Defaults to BN.
+        act_cfg (dict | None): Config of the activation. Defaults to ReLU.
+        drop_path_rate (float): Rate of stochastic depth. Defaults to 0.
+        init_cfg (dict | None): Initialisation. Defaults to None.
+        widths (Sequence[int] | None): Output channels of the first two convolutions where they
+            are not ``out_channels / expansion``. Defaults to None.
+        groups (int): Groups of the 3x3 convolution. Defaults to 1.
+        conv2_cfg (dict | None): Config of what replaces the 3x3 convolution. Defaults to None.
+        attention (dict | None): Config of the attention. Defaults to None.
+        fused (bool): Whether training computes the block's end as one function. Defaults to True.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 out_channels: int,
+                 expansion: int = 4,
+                 stride: int = 1,
+                 dilation: int = 1,
+                 downsample: nn.Module | None = None,
+                 style: str = 'pytorch',
+                 with_cp: bool = False,
+                 conv_cfg: dict | None = None,
+                 norm_cfg: dict | None = None,
+                 act_cfg: dict | None = None,
+                 drop_path_rate: float = 0.,
+                 init_cfg: dict | None = None,
+                 widths: Sequence[int] | None = None,
+                 groups: int = 1,
+                 conv2_cfg: dict | None = None,
+                 attention: dict | None = None,
+                 fused: bool = True) -> None:
+        # Not mmpretrain's constructor: it knows one width, and only a plain 3x3 convolution.
+        super(base.Bottleneck, self).__init__(init_cfg)
+        if style not in ('pytorch', 'caffe'):
+            raise ValueError(f"style is {style!r}, but must be 'pytorch' or 'caffe'.")
+        norm_cfg = dict(type='BN') if norm_cfg is None else norm_cfg
+        if widths is None:
+            widths = (out_channels // expansion, ) * 2
+        self.in_channels, self.out_channels, self.expansion = in_channels, out_channels, expansion
+        self.mid_channels = widths[1]
+        self.stride, self.dilation, self.style = stride, dilation, style
+        self.conv1_stride, self.conv2_stride = (1, stride) if style == 'pytorch' else (stride, 1)
+        self.with_cp, self.conv_cfg, self.norm_cfg, self.fused = with_cp, conv_cfg, norm_cfg, fused
+
+        self.norm1_name, norm1 = build_norm_layer(norm_cfg, widths[0], postfix=1)
+        self.norm2_name, norm2 = build_norm_layer(norm_cfg, widths[1], postfix=2)
+        self.norm3_name, norm3 = build_norm_layer(norm_cfg, out_channels, postfix=3)
+        self.conv1 = build_conv_layer(conv_cfg, in_channels, widths[0], kernel_size=1,
+                                      stride=self.conv1_stride, bias=False)
+        self.add_module(self.norm1_name, norm1)
+        if conv2_cfg is None:
+            self.conv2 = build_conv_layer(
+                conv_cfg, widths[0], widths[1], kernel_size=3, stride=self.conv2_stride,
+                padding=dilation, dilation=dilation, groups=groups, bias=False)
+        else:
+            self.conv2 = MODELS.build(
+                dict(conv2_cfg, in_channels=widths[0], out_channels=widths[1],
+                     stride=self.conv2_stride, dilation=dilation))
+        self.add_module(self.norm2_name, norm2)
+        self.conv3 = build_conv_layer(conv_cfg, widths[1], out_channels, kernel_size=1, bias=False)
+        self.add_module(self.norm3_name, norm3)
+        self.relu = build_activation_layer(
+            dict(type='ReLU', inplace=True) if act_cfg is None else act_cfg)
+        self.downsample = downsample
+        self.drop_path = (DropPath(drop_path_rate) if drop_path_rate > base.eps
+                          else nn.Identity())
+        self.add_attention(attention)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C_in, H, W) to (N, C_out, H / stride, W / stride)."""
 
-        def residual(x):
+        def residual(x: Tensor) -> Tensor:
             out = self.relu(self.norm1(self.conv1(x)))
             out = self.relu(self.norm2(self.conv2(out)))
             identity = x if self.downsample is None else self.downsample(x)
@@ -42,8 +153,21 @@ class AttentionBottleneck(AttentionBlock, base.Bottleneck):
 
         return self.checkpointed(residual, x)
 
+    def inference_form(self) -> InferenceBlock | None:
+        """Build a block without normalisations that computes the same in evaluation mode."""
+        branch = nn.Sequential(self.conv1, self.norm1, self.relu,
+                               self.conv2, self.norm2, self.relu)
+        return build_inference_block(branch, self.conv3, self.norm3, self.attention, self.relu,
+                                     self.downsample)
+
+    def conv_norm_pairs(self) -> list[tuple[str, str]]:
+        """Name the convolutions and the normalisations that are called right after them."""
+        return [('conv1', self.norm1_name), ('conv2', self.norm2_name),
+                ('conv3', self.norm3_name)]
+
 
 @MODELS.register_module()
+@show_parents_arguments()
 class AttentionResNet(base.ResNet):
     """mmpretrain's ResNet with one more argument, ``attention`` (Section 3.3 of ECA-Net).
 
@@ -78,31 +202,42 @@ class AttentionResNet(base.ResNet):
                  attention: dict | Sequence | None = None,
                  conv2_cfg: dict | Sequence | None = None,
                  fused: bool = True,
-                 **kwargs) -> None:
+                 **kwargs: Unpack[ResNetArguments]) -> None:
+        # The parent's constructor builds the stages.
+        self.attention, self.conv2_cfg, self.fused = attention, conv2_cfg, fused
         super().__init__(depth, **kwargs)
-        self._replace_conv2(conv2_cfg)
-        configs = attention_per_block(attention, self.stage_blocks)
-        for name, stage in zip(self.res_layers, configs, strict=True):
-            for block, cfg in zip(getattr(self, name), stage, strict=True):
-                block.fused = fused
-                if cfg is not None:
-                    block.add_attention(cfg)
-        # The parent froze its stages before they had an attention.
-        self._freeze_stages()
 
-    def _replace_conv2(self, conv2_cfg: dict | Sequence | None) -> None:
-        configs = per_stage(conv2_cfg, self.num_stages, 'conv2_cfg')
-        for name, cfg in zip(self.res_layers, configs, strict=True):
-            if cfg is None:
-                continue
-            if self.block is not AttentionBottleneck:
-                raise ValueError(f'conv2_cfg replaces the 3x3 convolution of bottlenecks, which '
-                                 f'depth {self.depth} does not have; use depth 50 or more.')
-            for block in getattr(self, name):
-                old = block.conv2
-                block.conv2 = MODELS.build(
-                    dict(cfg, in_channels=old.in_channels, out_channels=old.out_channels,
-                         stride=old.stride[0], dilation=old.dilation[0]))
+    def make_res_layer(self, block: type[nn.Module], **kwargs: Any) -> base.ResLayer:
+        """Build one stage, every block with its own attention."""
+        options = self.block_options(len(self.res_layers))
+
+        def build(**arguments: Any) -> nn.Module:
+            return block(**{**arguments, **next(options)})
+
+        stage = super().make_res_layer(block=build, **kwargs)
+        stage.block = block
+        return stage
+
+    def block_options(self, stage: int) -> Iterator[dict]:
+        """What every block of a stage is built with beside the arguments that all of them share.
+
+        Args:
+            stage (int): Index of the stage, from 0.
+
+        Yields:
+            dict: The arguments of the next block.
+
+        Raises:
+            ValueError: If an argument of the network does not fit its stages or blocks.
+        """
+        attentions = attention_per_block(self.attention, self.stage_blocks)[stage]
+        conv2_cfg = per_stage(self.conv2_cfg, self.num_stages, 'conv2_cfg')[stage]
+        if conv2_cfg is not None and not issubclass(self.block, AttentionBottleneck):
+            raise ValueError(f'conv2_cfg replaces the 3x3 convolution of bottlenecks, which '
+                             f'depth {self.depth} does not have; use depth 50 or more.')
+        replaced = {} if conv2_cfg is None else {'conv2_cfg': conv2_cfg}
+        for attention in attentions:
+            yield {'attention': attention, 'fused': self.fused, **replaced}
 
     def init_weights(self) -> None:
         """Initialise as the parent does, then let the attentions start as they want to."""
@@ -110,14 +245,12 @@ class AttentionResNet(base.ResNet):
         init_attentions(self)
 
     def switch_to_deploy(self) -> None:
-        """Turn into the exact inference form: normalisations folded, attention nearly free.
+        """Turn into the exact inference form, as :func:`eca_mm.deploy.switch_to_deploy` does.
 
         Raises:
             ValueError: If the network is in training mode.
         """
-        # The inference forms know the blocks, not the other way round.
-        from .folding import to_inference_form
-        to_inference_form(self)
+        switch_to_deploy(self)
 
     def train(self, mode: bool = True) -> 'AttentionResNet':
         """Set the mode, except for what is frozen, and return the network, as torch does."""
@@ -126,6 +259,7 @@ class AttentionResNet(base.ResNet):
 
 
 @MODELS.register_module()
+@show_parents_arguments('attention')
 class ECAResNet(AttentionResNet):
     """ECA-ResNet: an ECA layer in every residual block of a ResNet.
 
@@ -144,6 +278,6 @@ class ECAResNet(AttentionResNet):
                  depth: int,
                  kernel_size: int | str | Sequence = 'adaptive',
                  num_stages: int = 4,
-                 **kwargs) -> None:
+                 **kwargs: Unpack[ECAResNetArguments]) -> None:
         attention = eca_attention(kernel_size, num_stages)
         super().__init__(depth, attention, num_stages=num_stages, **kwargs)

@@ -4,23 +4,24 @@ The D variant (He et al., "Bag of Tricks", CVPR 2019, https://arxiv.org/abs/1812
 3x3 convolutions for a stem and averages before the 1x1 convolution of a shortcut with stride. The
 ECA-ResNets of the timm library are of this family.
 """
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from mmcv.cnn import ConvModule, build_conv_layer, build_norm_layer
 from mmengine.registry import MODELS
-from mmpretrain.models.backbones import resnext
 from mmpretrain.models.backbones.resnet import ResLayer
 from torch import nn
+from typing_extensions import Unpack
 
+from eca_mm.utils.signatures import show_parents_arguments
+
+from .arguments import ECAResNetDArguments, ResNetDArguments
 from .attention_block import eca_attention
 from .resnet import AttentionBottleneck, AttentionResNet
 
 
-class AttentionResNeXtBottleneck(AttentionBottleneck, resnext.Bottleneck):
-    """ResNeXt's bottleneck (grouped 3x3 convolution) with room for an attention."""
-
-
 @MODELS.register_module()
+@show_parents_arguments()
 class AttentionResNetD(AttentionResNet):
     """ResNet-D with an ``attention`` argument, and with channels that pruning has left.
 
@@ -60,7 +61,7 @@ class AttentionResNetD(AttentionResNet):
                  channels: Sequence | None = None,
                  deep_stem: bool = True,
                  avg_down: bool = True,
-                 **kwargs) -> None:
+                 **kwargs: Unpack[ResNetDArguments]) -> None:
         if stage_blocks is not None:
             self.arch_settings = {depth: (AttentionBottleneck, tuple(stage_blocks))}
         if depth in self.arch_settings:
@@ -73,45 +74,53 @@ class AttentionResNetD(AttentionResNet):
         super().__init__(depth, attention, deep_stem=deep_stem, avg_down=avg_down, **kwargs)
 
     def _make_stem_layer(self, in_channels: int, stem_channels: int) -> None:
-        super()._make_stem_layer(in_channels, stem_channels)
-        if self.deep_stem:
-            widths = (in_channels, *self.stem_widths, stem_channels)
-            self.stem = nn.Sequential(*(
-                ConvModule(widths[i], widths[i + 1], 3, stride=1 if i else 2, padding=1,
-                           conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg, inplace=True)
-                for i in range(3)))
+        if not self.deep_stem:
+            super()._make_stem_layer(in_channels, stem_channels)
+            return
+        widths = (in_channels, *self.stem_widths, stem_channels)
+        self.stem = nn.Sequential(*(
+            ConvModule(widths[i], widths[i + 1], 3, stride=1 if i else 2, padding=1,
+                       conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg, inplace=True)
+            for i in range(3)))
+        self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
 
-    def make_res_layer(self, **kwargs) -> ResLayer:
-        """Build one stage, grouped or pruned if so asked."""
-        if self.groups > 1:
-            kwargs.update(block=AttentionResNeXtBottleneck, groups=self.groups,
-                          width_per_group=self.width_per_group, base_channels=self.base_channels)
-        stage = super().make_res_layer(**kwargs)
+    def make_res_layer(self, in_channels: int, out_channels: int, stride: int,
+                       **kwargs: Any) -> ResLayer:
+        """Build one stage, with the channels that pruning has left if so asked."""
+        # Pruning may leave the first shortcut as many channels as it gets; it stays all the same.
+        self._needs_shortcut = stride != 1 or in_channels != out_channels
         if self.channels is not None:
-            index = len(self.res_layers)
-            before = self.channels[index - 1][-1][-1] if index else self.stem_channels
-            for block, widths in zip(stage, self.channels[index], strict=True):
-                self._resize(block, before, *widths)
-                before = widths[-1]
-        return stage
+            stage = len(self.res_layers)
+            in_channels = self.channels[stage - 1][-1][-1] if stage else self.stem_channels
+            out_channels = self.channels[stage][-1][-1]
+        return super().make_res_layer(in_channels=in_channels, out_channels=out_channels,
+                                      stride=stride, **kwargs)
 
-    def _resize(self, block: AttentionBottleneck, before: int, *widths: int) -> None:
-        """Build a block's layers again with other channel numbers."""
-        ins = (before, *widths[:2])
-        for i, (in_channels, out_channels) in enumerate(zip(ins, widths, strict=True), 1):
-            conv = self._conv_like(getattr(block, f'conv{i}'), in_channels, out_channels)
-            setattr(block, f'conv{i}', conv)
-            setattr(block, getattr(block, f'norm{i}_name'),
-                    build_norm_layer(self.norm_cfg, out_channels)[1])
-        if block.downsample is not None:
-            block.downsample[-2] = self._conv_like(block.downsample[-2], before, widths[-1])
-            block.downsample[-1] = build_norm_layer(self.norm_cfg, widths[-1])[1]
-        block.in_channels, block.mid_channels, block.out_channels = before, widths[1], widths[2]
+    def block_options(self, stage: int) -> Iterator[dict]:
+        """What every block of a stage is built with beside the arguments that all of them share.
 
-    def _conv_like(self, conv: nn.Conv2d, in_channels: int, out_channels: int) -> nn.Module:
-        return build_conv_layer(
-            self.conv_cfg, in_channels, out_channels, conv.kernel_size, stride=conv.stride,
-            padding=conv.padding, dilation=conv.dilation, bias=False)
+        Args:
+            stage (int): Index of the stage, from 0.
+
+        Yields:
+            dict: The arguments of the next block.
+        """
+        for index, options in enumerate(super().block_options(stage)):
+            if self.groups > 1:
+                # The first stage has base_channels in between, every further one twice as many.
+                width = self.groups * self.width_per_group * 2**stage
+                options.update(groups=self.groups, widths=(width, width))
+            if self.channels is not None:
+                *widths, out_channels = self.channels[stage][index]
+                options['widths'] = widths
+                before = self.channels[stage - 1][-1][-1] if stage else self.stem_channels
+                if index == 0 and self._needs_shortcut and self.strides[stage] == 1 and (
+                        before == out_channels):
+                    options['downsample'] = nn.Sequential(
+                        build_conv_layer(self.conv_cfg, before, out_channels, kernel_size=1,
+                                         bias=False),
+                        build_norm_layer(self.norm_cfg, out_channels)[1])
+            yield options
 
 
 def _check(stage_blocks: Sequence[int], stem_widths: Sequence[int], groups: int,
@@ -139,6 +148,7 @@ def _check(stage_blocks: Sequence[int], stem_widths: Sequence[int], groups: int,
 
 
 @MODELS.register_module()
+@show_parents_arguments('attention')
 class ECAResNetD(AttentionResNetD):
     """ECA-ResNet-D: an ECA layer in every residual block of a ResNet-D or ResNeXt-D.
 
@@ -157,6 +167,6 @@ class ECAResNetD(AttentionResNetD):
                  depth: int,
                  kernel_size: int | str | Sequence = 'adaptive',
                  num_stages: int = 4,
-                 **kwargs) -> None:
+                 **kwargs: Unpack[ECAResNetDArguments]) -> None:
         attention = eca_attention(kernel_size, num_stages)
         super().__init__(depth, attention, num_stages=num_stages, **kwargs)

@@ -9,7 +9,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .checks import check_in_channels, check_input, is_positive_int
+from .checks import check_in_channels, check_input, is_positive_int, is_traced
 
 
 @MODELS.register_module()
@@ -105,7 +105,7 @@ class AAConv2d(nn.Module):
         convolved = self.conv(x)
         for _ in range(self.stride * self.downsample // 2):
             x = F.avg_pool2d(x, 3, 2, 1, count_include_pad=False)
-        if not torch.jit.is_tracing() and (x.size(2) > self.map_size[0]
+        if not is_traced() and (x.size(2) > self.map_size[0]
                                            or x.size(3) > self.map_size[1]):
             raise ValueError(
                 f'AAConv2d attends over maps of up to {self.map_size}, but got one of '

@@ -6,8 +6,9 @@ from typing import TypeGuard
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules import module as torch_module
 
-from .checks import check_in_channels, check_input
+from .checks import check_in_channels, check_input, is_fx_tracing
 
 
 class ChannelAttention(nn.Module, metaclass=ABCMeta):
@@ -116,14 +117,16 @@ def supports_fused_tail(attention: nn.Module | None) -> TypeGuard[ChannelAttenti
         attention (nn.Module | None): Any layer.
 
     Returns:
-        bool: Whether it is a :class:`ChannelAttention` whose class changes neither how it pools
-        nor how it rescales, and that nobody watches through hooks.
+        bool: Whether it is a :class:`ChannelAttention` that changes neither how it pools nor how
+        it rescales, and that nobody watches: neither through hooks, its parts' and the global
+        ones included, nor by tracing it with torch.fx, which would not see the module.
     """
     if not isinstance(attention, ChannelAttention):
         return False
     cls = type(attention)
     return (cls.gate is ChannelAttention.gate and cls.forward is ChannelAttention.forward
-            and not has_hooks(attention))
+            and 'gate' not in vars(attention) and 'forward' not in vars(attention)
+            and not is_fx_tracing() and not any(map(has_hooks, attention.modules())))
 
 
 def has_hooks(module: nn.Module) -> bool:
@@ -133,10 +136,15 @@ def has_hooks(module: nn.Module) -> bool:
         module (nn.Module): Any module.
 
     Returns:
-        bool: Whether it has forward or backward hooks of its own.
+        bool: Whether it has forward or backward hooks, its own or those of all modules.
     """
     return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks
-                or module._backward_pre_hooks)
+                or module._backward_pre_hooks or _has_global_hooks())
+
+
+def _has_global_hooks() -> bool:
+    return bool(torch_module._global_forward_hooks or torch_module._global_forward_pre_hooks
+                or torch_module._global_backward_hooks or torch_module._global_backward_pre_hooks)
 
 
 def is_method(method: Callable, function: Callable) -> bool:

@@ -3,6 +3,7 @@ from numbers import Integral
 from typing import TypeGuard
 
 import torch
+import torch.fx
 from torch import Tensor, nn
 
 try:
@@ -43,8 +44,10 @@ def check_input(layer: nn.Module, x: Tensor) -> None:
     Raises:
         ValueError: If ``x`` is not of shape (N, in_channels, H, W).
     """
-    # A traced size is a tensor, which Python cannot branch on without freezing it.
-    if not torch.jit.is_tracing() and (x.dim() != 4 or x.size(1) != layer.in_channels):
+    # A traced size is a tensor or a proxy, which Python cannot branch on without freezing it.
+    if is_traced():
+        return
+    if x.dim() != 4 or x.size(1) != layer.in_channels:
         raise ValueError(
             f'{type(layer).__name__} got an input of shape {tuple(x.shape)}, but expects '
             f'(N, {layer.in_channels}, H, W); build it with the channels of the map it follows.')
@@ -73,4 +76,14 @@ def reduced_channels(in_channels: int, reduction: int) -> int:
 
 def is_captured() -> bool:
     """Whether the code is being traced or compiled rather than run."""
-    return torch.jit.is_tracing() or is_compiling()
+    return is_compiling() or is_traced()
+
+
+def is_traced() -> bool:
+    """Whether sizes are traced rather than numbers, so that Python cannot branch on them."""
+    return torch.jit.is_tracing() or is_fx_tracing()
+
+
+def is_fx_tracing() -> bool:
+    """Whether torch.fx records the operations, with proxies instead of tensors."""
+    return not is_compiling() and torch.fx._symbolic_trace.is_fx_tracing()

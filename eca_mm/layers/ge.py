@@ -1,12 +1,11 @@
 """GE: gather-excite (Hu et al., NeurIPS 2018, https://arxiv.org/abs/1810.12348)."""
 from collections.abc import Sequence
 
-import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .checks import check_in_channels, check_input, is_positive_int, reduced_channels
+from .checks import check_in_channels, check_input, is_positive_int, is_traced, reduced_channels
 
 VARIANTS = ('theta-', 'theta', 'theta+')
 EXTENTS = (0, 2, 4, 8)
@@ -93,7 +92,7 @@ class GELayer(nn.Module):
                 extent, or is not of the size that a global convolution was built for.
         """
         check_input(self, x)
-        if not torch.jit.is_tracing():
+        if not is_traced():
             self._check_size(tuple(x.shape[2:]))
         if self.variant != 'theta-':
             y = self.gather(x)

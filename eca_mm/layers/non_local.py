@@ -1,10 +1,9 @@
 """NL: the non-local block (Wang et al., CVPR 2018, https://arxiv.org/abs/1711.07971), mmcv's."""
-import torch
 from mmcv.cnn.bricks import NonLocal2d
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from .checks import check_in_channels, check_input, reduced_channels
+from .checks import check_in_channels, check_input, is_traced, reduced_channels
 
 
 @MODELS.register_module()
@@ -41,7 +40,7 @@ class NonLocalBlock(NonLocal2d):
             ValueError: If ``x`` is not 4-D or has another number of channels.
         """
         check_input(self, x)
-        if not torch.jit.is_tracing() and x.size(0) == 0:
+        if not is_traced() and x.size(0) == 0:
             # The parent's view(n, c, -1) cannot infer a size when there are no images.
             return x + super().forward(x.new_zeros(1, *x.shape[1:]))[:0]
         return super().forward(x)

@@ -40,7 +40,7 @@ def can_fuse_block_tail(z: Tensor, norm: nn.Module, attention: nn.Module | None,
     Returns:
         bool: Whether it applies.
     """
-    if not (z.requires_grad and torch.is_grad_enabled()) or is_captured():
+    if is_captured() or not (z.requires_grad and torch.is_grad_enabled()):
         return False
     if type(norm) is not nn.BatchNorm2d:
         return False

@@ -37,6 +37,33 @@ def arguments(kind: Callable) -> tuple[dict, bool]:
     return found, takes_others
 
 
+def show_parents_arguments(*hidden: str) -> Callable[[type], type]:
+    """Let ``help``, notebooks and editors show what a constructor hands on to its parents.
+
+    Args:
+        *hidden (str): Arguments of the parents that the constructor itself fills.
+
+    Returns:
+        Callable[[type], type]: Decorator for a class whose constructor ends in ``**kwargs``: the
+        constructor's signature then names all arguments, those of the parents by keyword only.
+    """
+
+    def decorate(cls: type) -> type:
+        own = inspect.signature(cls.__init__)
+        shown = [parameter for parameter in own.parameters.values()
+                 if parameter.kind is not parameter.VAR_KEYWORD]
+        names = {parameter.name for parameter in shown} | set(hidden)
+        found, takes_others = arguments(cls)
+        shown += [parameter.replace(kind=parameter.KEYWORD_ONLY)
+                  for name, parameter in found.items() if name not in names]
+        if takes_others:
+            shown += [p for p in own.parameters.values() if p.kind is p.VAR_KEYWORD]
+        cls.__init__.__signature__ = own.replace(parameters=shown)
+        return cls
+
+    return decorate
+
+
 def nearest(name: str, names: Iterable[str], cutoff: float = 0.5) -> str | None:
     """Find the name that is probably meant by a misspelt one.
 

@@ -14,8 +14,8 @@ from torch import nn
 from eca_mm.analysis import build_model
 from eca_mm.analysis.complexity import data_sample
 from eca_mm.backbones import AttentionMobileNetV2, AttentionResNet, ECAMobileNetV2, ECAResNet
-from eca_mm.backbones.folding import InferenceBlock, InferenceStage
 from eca_mm.deploy import fuse, switch_to_deploy
+from eca_mm.ops.inference_block import InferenceBlock, InferenceStage
 from tests.conftest import needs_half_on_cpu
 from tests.support.randomize import randomize, relative_difference
 

@@ -10,8 +10,8 @@ from mmengine.runner import Runner
 from torch import nn
 
 from eca_mm.backbones import ECAResNet
-from eca_mm.backbones.folding import InferenceBlock
 from eca_mm.deploy import FuseHook
+from eca_mm.ops.inference_block import InferenceBlock
 from tests.support.randomize import randomize
 
 

@@ -249,7 +249,7 @@ class TestNetworks:
     def test_is_used_by_default(self, layout):
         model = ECAResNet(50, base_channels=8).train().to(memory_format=layout)
         out = model(torch.randn(2, 3, 64, 64).to(memory_format=layout))[0]
-        assert type(out.grad_fn).__name__ == '_FusedTailBackward'
+        assert type(out.grad_fn).__name__ == '_TrainingBlockTailBackward'
         assert out.is_contiguous(memory_format=layout)
 
 
