@@ -1,0 +1,112 @@
+"""Predictions for pictures, folders, videos and cameras, drawn and listed."""
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from eca_mm.utils.errors import UserError
+from eca_mm.utils.outputs import refuse_inputs
+from eca_mm.utils.terminal import printable, progress
+
+from .drawing import picture_name, write_picture
+from .predict import Predictor, summary
+from .sources import Sources, Video, VideoFile
+
+
+def predict_sources(predictor: Predictor, sources: Sources, folder: str | None,
+                    frames: int | None = None) -> list[dict[str, Any]]:
+    """Predict for all sources; print what is found and what was skipped.
+
+    Args:
+        predictor (Predictor): The model.
+        sources (Sources): Pictures and videos.
+        folder (str | None): Where annotated pictures and videos go; None for nowhere.
+        frames (int, optional): How many frames of each video to take. Defaults to all.
+
+    Returns:
+        list[dict]: For each picture ``file`` and ``predictions``, or ``error`` where it could not
+        be used; for each frame of a video ``frame`` and ``seconds`` besides.
+
+    Raises:
+        UserError: If none of the sources can be used, or a picture would replace one.
+    """
+    targets = _targets(sources, folder)
+    results: list[dict[str, Any]] = []
+    failed = 0
+    for path in progress(sources.images, 'Pictures') if sources.images else ():
+        try:
+            prediction = predictor.predict(path)
+        except UserError as error:
+            failed += 1
+            print(f'Skipped: {printable(error, 500)}', file=sys.stderr)
+            results.append(dict(file=path, error=str(error)))
+            continue
+        if path in targets:
+            write_picture(predictor.draw(prediction), targets[path])
+        most = None if predictor.detects else 1
+        print(f'{printable(path)}: {summary(prediction.found, most)}')
+        results.append(dict(file=path, predictions=prediction.found))
+    for path in sources.videos:
+        try:
+            results += _predict_video(predictor, path, targets.get(path), frames)
+        except UserError as error:
+            failed += 1
+            print(f'Skipped: {printable(error, 500)}', file=sys.stderr)
+            results.append(dict(file=path, error=str(error)))
+    done = len(sources.images) + len(sources.videos) - failed
+    notes = [f'{failed} skipped'] * bool(failed) + [
+        f'{len(sources.others)} other files passed over'] * bool(sources.others)
+    if not done:
+        raise UserError(results[0]['error'] if len(results) == 1 else
+                        f'None of the {failed} pictures and videos can be used.')
+    print(f'{done} of {done + failed} pictures and videos'
+          + ''.join(f', {note}' for note in notes))
+    return results
+
+
+def _predict_video(predictor: Predictor, path: str, target: str | None,
+                   frames: int | None) -> list[dict[str, Any]]:
+    video = Video(path)
+    count = min(filter(None, (video.count, frames)), default=None)
+    out = VideoFile(target, video.fps) if target else None
+    results = []
+    try:
+        for number, frame in enumerate(progress(_first(video, frames), printable(path, 40), count)):
+            prediction = predictor.predict_frame(frame, f'{path}#{number}')
+            if out is not None:
+                out.add(predictor.draw(prediction))
+            results.append(dict(file=path, frame=number, seconds=round(number / video.fps, 3),
+                                predictions=prediction.found))
+    except KeyboardInterrupt:
+        # The usual end of a camera: what there is becomes the video.
+        print('Interrupted.', file=sys.stderr)
+    finally:
+        if out is not None:
+            out.close()
+    print(f'{printable(path)}: {len(results)} frames')
+    return results
+
+
+def _first(video: Video, frames: int | None) -> Iterator[Any]:
+    for number, frame in enumerate(video):
+        if number == frames:
+            return
+        yield frame
+
+
+def _targets(sources: Sources, folder: str | None) -> dict[str, str]:
+    """Where the annotated form of each source goes: never to a source."""
+    if folder is None:
+        return {}
+    targets = {path: os.path.join(folder, picture_name(sources.name(path)))
+               for path in sources.images}
+    for path in sources.videos:
+        name = sources.name(path)
+        # Two videos that differ in their ending only.
+        targets[path] = os.path.join(
+            folder, name if name.lower().endswith('.mp4') else f'{name}.mp4')
+    inputs = [path for path in targets if os.path.lexists(path)]
+    for target in targets.values():
+        if os.path.lexists(target):
+            refuse_inputs(target, inputs)
+    return targets
