@@ -43,7 +43,8 @@ def main() -> None:
     sources = find_sources(args.image, args.out_dir)
     config = load_config(args.config, args.cfg_options)
     check_outputs(args, *filter(None, [args.out_dir]),
-                  inputs=[*input_files(config), *sources.images, *sources.videos])
+                  inputs=[*input_files(config), *sources.images, *sources.videos,
+                          *filter(None, [sources.root])])
     check_device(args.device)
     with working('Loading the model'):
         predictor = Predictor(config, args.checkpoint, args.device, args.score_thr)

@@ -6,12 +6,14 @@ import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled 
 from eca_mm.deploy import FuseHook
 from eca_mm.engine.config import load_config, use_work_dir
 from eca_mm.engine.inputs import input_files
-from eca_mm.engine.outputs import draw_predictions, dump_predictions
+from eca_mm.engine.outputs import dump_predictions
 from eca_mm.engine.runner import build_runner
+from eca_mm.engine.tta import use_tta
 from eca_mm.utils.cli import run
 from eca_mm.utils.errors import UserError
 from eca_mm.utils.grammar import new_parser
 from eca_mm.utils.outputs import check_outputs
+from eca_mm.visualization.show_dir import SavePicturesHook
 
 
 def main() -> None:
@@ -23,7 +25,10 @@ def main() -> None:
         'config', 'checkpoint', 'work-dir', 'launcher', 'cfg-options', 'out', 'overwrite',
         out=dict(metavar='F.pkl',
                  help="write the predictions, in mmdet's or mmengine's dump format"))
-    parser.add_argument('--show-dir', metavar='D', help='draw the predictions into this folder')
+    parser.add_argument('--show-dir', metavar='D', help='draw the predictions into this folder, '
+                        'each by the path of its image below the data root')
+    parser.add_argument('--tta', action='store_true', help='test-time augmentation: tta_model and '
+                        'tta_pipeline of the config, or by mirroring')
     parser.add_argument('--fuse', action='store_true',
                         help='test the inference form (eca_mm.deploy.fuse): the same, but faster')
     args = parser.parse_args()
@@ -40,9 +45,12 @@ def main() -> None:
     check_outputs(args, *filter(None, [args.show_dir]), inputs=input_files(config))
     use_work_dir(config, args.config, args.work_dir)
     config.load_from, config.resume = args.checkpoint, False
-    if args.show_dir:
-        draw_predictions(config, args.show_dir)
+    if args.tta:
+        use_tta(config)
     runner = build_runner(config)
+    if args.show_dir:
+        threshold = (config.get('default_hooks') or {}).get('visualization', {}) or {}
+        runner.register_hook(SavePicturesHook(args.show_dir, threshold.get('score_thr', .3)))
     if args.fuse:
         runner.register_hook(FuseHook())
     if args.out:

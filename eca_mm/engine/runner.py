@@ -5,7 +5,7 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import BaseLoop, CheckpointLoader, Runner
 from torch import nn
@@ -188,7 +188,9 @@ class CheckedRunner(Runner):
         return checkpoint
 
     def _compare(self, checkpoint: dict) -> KeyReport:
-        model = self.model.module if is_model_wrapper(self.model) else self.model
+        model = self.model
+        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+            model = model.module
         return KeyReport.compare(model.state_dict(), checkpoint)
 
     def _init_model_weights(self) -> None:

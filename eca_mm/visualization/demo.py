@@ -32,14 +32,11 @@ def predict_sources(predictor: Predictor, sources: Sources, folder: str | None,
     """
     targets = _targets(sources, folder)
     results: list[dict[str, Any]] = []
-    failed = 0
     for path in progress(sources.images, 'Pictures') if sources.images else ():
         try:
             prediction = predictor.predict(path)
         except UserError as error:
-            failed += 1
-            print(f'Skipped: {printable(error, 500)}', file=sys.stderr)
-            results.append(dict(file=path, error=str(error)))
+            results.append(_skipped(path, error, sources))
             continue
         if path in targets:
             write_picture(predictor.draw(prediction), targets[path])
@@ -50,9 +47,8 @@ def predict_sources(predictor: Predictor, sources: Sources, folder: str | None,
         try:
             results += _predict_video(predictor, path, targets.get(path), frames)
         except UserError as error:
-            failed += 1
-            print(f'Skipped: {printable(error, 500)}', file=sys.stderr)
-            results.append(dict(file=path, error=str(error)))
+            results.append(_skipped(path, error, sources))
+    failed = sum('error' in result for result in results)
     done = len(sources.images) + len(sources.videos) - failed
     notes = [f'{failed} skipped'] * bool(failed) + [
         f'{len(sources.others)} other files passed over'] * bool(sources.others)
@@ -62,6 +58,13 @@ def predict_sources(predictor: Predictor, sources: Sources, folder: str | None,
     print(f'{done} of {done + failed} pictures and videos'
           + ''.join(f', {note}' for note in notes))
     return results
+
+
+def _skipped(path: str, error: UserError, sources: Sources) -> dict[str, Any]:
+    # A single source's error is the tool's.
+    if len(sources.images) + len(sources.videos) > 1:
+        print(f'Skipped: {printable(error, 500)}', file=sys.stderr)
+    return dict(file=path, error=str(error))
 
 
 def _predict_video(predictor: Predictor, path: str, target: str | None,

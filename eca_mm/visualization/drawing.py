@@ -1,5 +1,6 @@
 """Predictions drawn into pictures by the visualizers of MMDetection and MMPretrain."""
 import os
+import warnings
 from pathlib import Path
 
 import cv2
@@ -45,7 +46,9 @@ class Drawer:
             np.ndarray: RGB, uint8.
         """
         image = np.ascontiguousarray(image)
-        with drawing_in_every_process():
+        with drawing_in_every_process(), warnings.catch_warnings():
+            # Of boxes and text that reach beyond a small picture.
+            warnings.simplefilter('ignore', UserWarning)
             if not self.detects:
                 # Text of a fixed size needs a picture of some size.
                 resize = 224 if min(image.shape[:2]) < 224 else None

@@ -14,9 +14,12 @@ from eca_mm.utils.errors import UserError
 from eca_mm.utils.outputs import same_file
 from eca_mm.utils.terminal import printable
 
-IMAGES = frozenset('.jpg .jpeg .jpe .jfif .png .bmp .dib .tif .tiff .webp .gif .ppm .pgm .pbm .pnm '
-                   '.jp2'.split())
-VIDEOS = frozenset('.mp4 .avi .mov .mkv .webm .m4v .mpg .mpeg .wmv .flv .mts .m2ts .3gp'.split())
+IMAGES = frozenset((
+    '.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.bmp', '.dib', '.tif', '.tiff', '.webp', '.gif',
+    '.ppm', '.pgm', '.pbm', '.pnm', '.jp2'))
+VIDEOS = frozenset((
+    '.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.flv', '.mts',
+    '.m2ts', '.3gp'))
 _CAMERA = re.compile(r'(?:camera:)?(\d+)')
 
 
@@ -86,8 +89,8 @@ def find_sources(text: str, leave_out: str | None = None) -> Sources:
         kind.append(path)
     if not found.images and not found.videos:
         has = f'{len(found.others)} other files' if found.others else 'no files'
-        raise UserError(f'{printable(text)} has {has} and neither a picture ({", ".join(sorted(IMAGES))}) '
-                        f'nor a video ({", ".join(sorted(VIDEOS))}).')
+        raise UserError(f'{printable(text)} has {has} and neither a picture '
+                        f'({", ".join(sorted(IMAGES))}) nor a video ({", ".join(sorted(VIDEOS))}).')
     return found
 
 
