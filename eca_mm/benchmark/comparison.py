@@ -1,4 +1,6 @@
 """How fast networks are beside the same network without attention."""
+from typing import Any
+
 import torch
 
 from eca_mm.compat.dynamo import allow_recompilation
@@ -72,8 +74,9 @@ def measure(entries: list[BenchmarkEntry], references: dict[str, str], settings:
             absent.append(entry.name)
         else:
             steps[entry.name] = Step(model, settings)
-    result = dict(ratios_to_plain={}, ratio_quartiles={}, seconds={}, images_per_second={},
-                  settings=settings.as_dict(), not_installed=absent)
+    result: dict[str, Any] = dict(
+        ratios_to_plain={}, ratio_quartiles={}, seconds={}, images_per_second={},
+        settings=settings.as_dict(), not_installed=absent)
     if settings.compile:
         # One entry for each network that shares a class's code.
         allow_recompilation(len(steps))
@@ -99,7 +102,8 @@ def measure(entries: list[BenchmarkEntry], references: dict[str, str], settings:
 
 def _differences(entries: dict[str, BenchmarkEntry], steps: dict[str, Step]) -> dict[str, float]:
     """How far the outputs are from the first ones computed with the same weights."""
-    first, differences = {}, {}
+    first: dict = {}
+    differences: dict[str, float] = {}
     for name, step in steps.items():
         out = first_tensor(step()).double()
         entry = entries[name]

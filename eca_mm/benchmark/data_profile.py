@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from mmengine.device import get_device
@@ -134,14 +135,15 @@ def profile_data(runner: Runner, workers: list[int]) -> DataProfile:
     loop, own = runner.train_loop, dict(runner.cfg.train_dataloader)
     # Endless, so that a few images are enough to measure with.
     settings = {**own, 'dataset': loop.dataloader.dataset, 'sampler': dict(type='InfiniteSampler')}
-    samples, loadings = [], []
+    samples: list = []
+    loadings: list[Loading] = []
     for number in sorted(set(workers)):
         ahead = {} if number else {'prefetch_factor': None}
         loader = runner.build_dataloader(
             {**settings, **ahead, 'num_workers': number}, seed=runner.seed)
         batches = iter(loader)
         samples = samples or list(itertools.islice(batches, WARM_UP))
-        seconds, _ = _measure(lambda batches=batches: next(batches), WARM_UP)
+        seconds, _ = _measure(partial(next, batches), WARM_UP)
         loadings.append(Loading(number, seconds))
         # Its workers stop here, before the next are measured.
         del batches, loader

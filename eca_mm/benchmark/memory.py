@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from .timing import synchronize
@@ -24,7 +24,7 @@ def saved_bytes(forward: Callable[[], object], model: nn.Module) -> int:
     blocks: dict[int, int] = {}
     kept = []
 
-    def keep(tensor):
+    def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in own:
             blocks[storage.data_ptr()] = storage.nbytes()

@@ -70,7 +70,7 @@ class Network(NamedTuple):
 
 
 def _networks() -> dict[str, Network]:
-    known = {}
+    known: dict[str, Network] = {}
     for depth in (18, 34, 50, 101, 152):
         for kind in ('', 'eca', 'se'):
             folder, name = (f'{kind}_resnet', f'{kind}-resnet') if kind else ('resnet', 'resnet')
@@ -81,15 +81,20 @@ def _networks() -> dict[str, Network]:
                          ('se_', 'mobilenet_v2/se-')):
         known[f'{name}mobilenet_v2'] = Network(f'{config}mobilenet-v2_4xb24_in1k', 'mobilenet_v2')
     for detector in ('faster_rcnn', 'mask_rcnn', 'retinanet'):
-        for depth in ('r50', 'r101'):
+        for backbone in ('r50', 'r101'):
             for kind in ('', 'eca-', 'se-'):
-                file = f'{detector.replace("_", "-")}_{kind}{depth}_fpn_4xb2-1x_coco'
-                known[f'{detector}_{kind.replace("-", "_")}{depth}'] = Network(
-                    f'{detector}/{file}', f'{detector}_{depth}')
+                file = f'{detector.replace("_", "-")}_{kind}{backbone}_fpn_4xb2-1x_coco'
+                known[f'{detector}_{kind.replace("-", "_")}{backbone}'] = Network(
+                    f'{detector}/{file}', f'{detector}_{backbone}')
     return known
 
 
 NETWORKS = _networks()
+
+
+def _groups(pattern: str, text: str) -> tuple[str, ...]:
+    match = re.fullmatch(pattern, text, re.S)
+    return match.groups('') if match else (text, '')
 
 
 def parse_entry(text: str, training: bool) -> BenchmarkEntry:
@@ -107,12 +112,13 @@ def parse_entry(text: str, training: bool) -> BenchmarkEntry:
         UserError: If there is no such network, or no such form of it.
     """
     # The colon of a form, not those of eca_mm::FOLDER/NAME.py.
-    network, form = re.fullmatch(r'(.+?)(?<!:)(?::(?!:)(\w*))?', text, re.S).groups('')
+    network, form = _groups(r'(.+?)(?<!:)(?::(?!:)(\w*))?', text)
+    forms: tuple[str, ...]
     if network.endswith(('.py', '.yml', '.yaml', '.json')):
         forms = ('', 'unfused') if training else ('', 'fused')
         entry = BenchmarkEntry(Path(network).stem + (form and f'_{form}'), network, form)
     else:
-        network, form = re.fullmatch(r'(.+?)(?:_(folded|fused|unfused))?', text).groups('')
+        network, form = _groups(r'(.+?)(?:_(folded|fused|unfused))?', text)
         if network not in NETWORKS:
             raise UserError(f'There is no network {text!r}; give the path of a config or one of '
                             f'{", ".join(sorted(NETWORKS))}.')
@@ -168,7 +174,7 @@ def build_entry(entry: BenchmarkEntry, pool: WeightPool, all_levels: bool = Fals
         ImportError: If it is timm's, and timm is not installed.
     """
     if entry.network.startswith('timm_'):
-        kind, depth = re.fullmatch(r'timm_(eca|se|)resnet(\d+)', entry.network).groups()
+        kind, depth = _groups(r'timm_(eca|se|)resnet(\d+)', entry.network)
         model = TimmResNet(int(depth), kind, all_levels)
         known_as, to_inference = model.our_names(), fold
     else:

@@ -31,12 +31,14 @@ def compare_with_paper(names: list[str] | None, settings: Settings, **timing) ->
     unknown = sorted(set(names or ()) - set(rows))
     if unknown:
         raise UserError(f'Table 3 has no row {unknown[0]!r}; its rows are {", ".join(rows)}.')
-    networks = {}
+    networks: dict[str, list[str]] = {}
     for name in rows:
         plain, *attentions = networks.setdefault(name.split('/')[0], [name])
         if name != plain and (names is None or name in names):
             networks[name.split('/')[0]].append(name)
-    ratios, spread, printed = {}, {}, {}
+    ratios: dict[str, dict] = {}
+    spread: dict[str, dict] = {}
+    printed: dict[str, dict] = {}
     for plain, *attentions in networks.values():
         if names is not None and not attentions:
             continue

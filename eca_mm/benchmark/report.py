@@ -1,6 +1,9 @@
 """Results of the benchmark as a table and as a bar chart."""
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from eca_mm.utils.atomic_files import write_atomically
 from eca_mm.utils.terminal import markdown_table
@@ -19,7 +22,7 @@ class Report:
         rows (list[list[str]]): The table's cells.
         axis (str): What the bars' lengths are.
         bars (dict[str, dict[str, Bar]]): Bars by series and label.
-        note (str): What has to be said beside the table; may be empty.
+        note (str): A remark below the table; may be empty.
     """
 
     figures: dict
@@ -75,6 +78,11 @@ class Report:
         write_atomically(file.getvalue(), path)
 
 
+def _cell(values: dict, text: Callable, name: str) -> str:
+    value = values.get(name)
+    return '' if value is None else text(value)
+
+
 def comparison_report(result: dict) -> Report:
     """Lay out what :func:`eca_mm.benchmark.comparison.compare` measured.
 
@@ -84,13 +92,14 @@ def comparison_report(result: dict) -> Report:
     Returns:
         Report: One row and one bar per entry.
     """
-    columns = {'ms': lambda n: f'{1e3 * result["seconds"][n]["median"]:.1f}',
-               'quartiles': lambda n: ' - '.join(
-                   f'{1e3 * q:.1f}' for q in result['seconds'][n]['quartiles']),
-               'images/s': lambda n: f'{result["images_per_second"][n]:.2f}',
-               'to plain': lambda n: f'{result["ratios_to_plain"][n]:.3f}',
-               'its quartiles': lambda n: ' - '.join(
-                   f'{q:.3f}' for q in result['ratio_quartiles'][n])}
+    columns: dict[Any, Callable[[str], str]] = {
+        'ms': lambda n: f'{1e3 * result["seconds"][n]["median"]:.1f}',
+        'quartiles': lambda n: ' - '.join(
+            f'{1e3 * q:.1f}' for q in result['seconds'][n]['quartiles']),
+        'images/s': lambda n: f'{result["images_per_second"][n]:.2f}',
+        'to plain': lambda n: f'{result["ratios_to_plain"][n]:.3f}',
+        'its quartiles': lambda n: ' - '.join(
+            f'{q:.3f}' for q in result['ratio_quartiles'][n])}
     for key, title, text in (
             ('saved_bytes', 'saved, MB', lambda value: f'{value / 1e6:.1f}'),
             ('saved_bytes_to_plain', 'to plain', lambda value: f'{value:.3f}'),
@@ -98,8 +107,7 @@ def comparison_report(result: dict) -> Report:
             ('difference', 'difference', lambda value: f'{value:.0e}'),
             ('graph_breaks', 'graph breaks', str)):
         if key in result:
-            columns[(key, title)] = lambda n, key=key, text=text: (
-                '' if result[key].get(n) is None else text(result[key][n]))
+            columns[(key, title)] = partial(_cell, result[key], text)
     header = ['', *(key[1] if isinstance(key, tuple) else key for key in columns)]
     rows = [[name, *(cell(name) for cell in columns.values())] for name in result['seconds']]
     step = 'training' if result['settings']['training'] else 'inference'

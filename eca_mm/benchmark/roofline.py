@@ -8,6 +8,7 @@ into the cache, so that small ones may beat the limit of memory.
 import re
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -71,12 +72,12 @@ def measure_roofline(names: list[str] | None, settings: Settings,
         and the share of the limit in the time.
 
     Raises:
-        UserError: If it is no ResNet with an attention.
+        UserError: If it is not a ResNet with an attention.
     """
     name, *more = [name.removesuffix('_fused') for name in names or ('eca_resnet50', )]
     if more or not re.fullmatch(r'(eca|se)_resnet\d+', name) or name not in NETWORKS:
         raise UserError('The roofline is that of one ResNet with attention, such as eca_resnet50 '
-                        f'or se_resnet101, not of {" and ".join(names)}.')
+                        f'or se_resnet101, not of {" and ".join(names or ())}.')
     settings.check()
     rates, pool = rates or measure_rates(settings), WeightPool()
     to = dict(device=settings.device, dtype=DTYPES[settings.dtype],
@@ -88,8 +89,9 @@ def measure_roofline(names: list[str] | None, settings: Settings,
     images = torch.randn(settings.batch, 3, *settings.shape).to(**to)
     # Each network's own, for the inference form has chosen a memory format for itself.
     inputs = {kind: _stage_input(net, images) for kind, net in nets.items()}
-    figures = dict(bytes_per_second=rates[0], multiply_adds_per_second=rates[1], stages={},
-                   settings=settings.as_dict())
+    figures: dict[str, Any] = dict(
+        bytes_per_second=rates[0], multiply_adds_per_second=rates[1], stages={},
+        settings=settings.as_dict())
     for name in STAGES:
         stages = {kind: getattr(net, name) for kind, net in nets.items()}
         moved, macs, limit = _limit(stages['plain'], inputs['plain'], rates)
@@ -99,7 +101,8 @@ def measure_roofline(names: list[str] | None, settings: Settings,
             bytes=moved, multiply_adds=macs, limit_seconds=limit,
             **{f'{kind}_seconds': time.median for kind, time in timings.items()})
         inputs = {kind: _step(stage, inputs[kind])() for kind, stage in stages.items()}
-    rows, bars = [], {'plain': {}, 'with attention': {}}
+    rows: list[list[str]] = []
+    bars: dict[str, dict] = {'plain': {}, 'with attention': {}}
     for name, stage in figures['stages'].items():
         shares = [stage['limit_seconds'] / stage[f'{kind}_seconds'] for kind in nets]
         for series, share in zip(bars.values(), shares, strict=True):

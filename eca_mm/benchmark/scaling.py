@@ -122,7 +122,7 @@ def _exponent(seconds: list[float]) -> float:
 
 def _step(name: str, shape: tuple[int, ...], settings: Settings) -> Callable[[], Tensor]:
     options = dict(dtype=DTYPES[settings.dtype], device=settings.device)
-    layer = ATTENTIONS[name](shape[1], shape[2:]).to(**options)
+    layer = ATTENTIONS[name](shape[1], (shape[2], shape[3])).to(**options)
     layer.eval()
     x = torch.randn(shape, **options).to(memory_format=MEMORY_FORMATS[settings.memory_format])
 

@@ -2,6 +2,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from mmdet.models.detectors.base import BaseDetector
@@ -98,6 +99,7 @@ class Step:
             object: What the network puts out in inference, else None.
         """
         if self.settings.training:
+            assert self.optimizer is not None
             if self.scaler is None:
                 self.loss().backward()
                 self.optimizer.step()
@@ -158,11 +160,11 @@ class Step:
         return dict(inputs=list(images), data_samples=samples)
 
 
-def first_tensor(result: object) -> Tensor:
+def first_tensor(result: Any) -> Tensor:
     """One tensor that stands for the result of an inference step.
 
     Args:
-        result (object): Class scores, maps, or detections.
+        result (Any): Class scores, maps, or detections.
 
     Returns:
         Tensor: The scores, the last map, or the boxes of the first image.

@@ -1,7 +1,7 @@
 """Timing several things fairly: turn by turn, warmed up, medians with their spread."""
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,7 +46,8 @@ class Timing:
             tuple[float, float, float]: Median, first and third quartile over the rounds.
         """
         ratios = np.divide(other.seconds, self.seconds)
-        return tuple(float(value) for value in np.percentile(ratios, (50, 25, 75)))
+        median, low, high = np.percentile(ratios, (50, 25, 75))
+        return float(median), float(low), float(high)
 
 
 def synchronize(device: torch.device) -> None:
@@ -55,13 +56,13 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def time_in_turns(steps: dict[str, Callable[[], object]],
+def time_in_turns(steps: Mapping[str, Callable[[], object]],
                   device: torch.device,
                   rounds: int = 9,
                   min_time: float = 3.,
                   warmup: int = 2,
-                  progress: Callable[[Iterable, int], Iterable] = lambda turns, total: turns
-                  ) -> dict[str, Timing]:
+                  progress: Callable[[Iterable, int], Iterable] = lambda turns, total: turns,
+                  clock: Callable[[], float] = time.perf_counter) -> dict[str, Timing]:
     """Time several steps, each once per round, in an order that changes from round to round.
 
     Args:
@@ -72,28 +73,31 @@ def time_in_turns(steps: dict[str, Callable[[], object]],
             would otherwise be timed for less than so many seconds in all. Defaults to 3.
         warmup (int): Calls of every step before the first round. Defaults to 2.
         progress (Callable): Given the rounds and how many they will be, shows how far they are.
+        clock (Callable): Returns the time in seconds.
 
     Returns:
         dict[str, Timing]: A timing for each step; all have the same number of rounds.
     """
     shortest = float('inf')
     for step in steps.values():
+        last = min_time
         for _ in range(warmup):
-            seconds = _time(step, device)
-        shortest = min(shortest, seconds if warmup else min_time)
+            last = _time(step, device, clock)
+        shortest = min(shortest, last)
     rounds = max(rounds, int(np.ceil(min_time / shortest)))
-    seconds = {name: [] for name in steps}
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
     order, shuffler = list(steps), random.Random(0)
     for _ in progress(range(rounds), rounds):
         shuffler.shuffle(order)
         for name in order:
-            seconds[name].append(_time(steps[name], device))
+            seconds[name].append(_time(steps[name], device, clock))
     return {name: Timing(tuple(each)) for name, each in seconds.items()}
 
 
-def _time(step: Callable[[], object], device: torch.device) -> float:
+def _time(step: Callable[[], object], device: torch.device,
+          clock: Callable[[], float]) -> float:
     synchronize(device)
-    start = time.perf_counter()
+    start = clock()
     step()
     synchronize(device)
-    return time.perf_counter() - start
+    return clock() - start

@@ -1,5 +1,6 @@
 """Which weights of a checkpoint fit a model."""
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rich.table import Table
@@ -39,7 +40,7 @@ class KeyReport:
     wrong_shape: list
 
     @classmethod
-    def compare(cls, model: dict, checkpoint: dict) -> 'KeyReport':
+    def compare(cls, model: Mapping, checkpoint: Mapping) -> 'KeyReport':
         """Compare a model with a checkpoint.
 
         Args:

@@ -1,4 +1,4 @@
-"""Making a training checkpoint fit to be given away."""
+"""Turn a training checkpoint into a file to publish."""
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path

@@ -51,7 +51,7 @@ def _adapt(operators):
 
     @functools.wraps(align)
     def roi_align_forward(input, *args, **kwargs):
-        # It reads the memory as if it were contiguous, and pools other pixels without a word.
+        # It reads the memory as if it were contiguous, and pools other pixels silently.
         return align(input.contiguous(), *args, **kwargs)
 
     @functools.wraps(nms)

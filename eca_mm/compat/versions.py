@@ -65,7 +65,7 @@ def check(versions):
         versions (Mapping[str, str]): Version by distribution, as :func:`installed` returns it.
 
     Raises:
-        UserError: With one sentence that names the combination and what to install.
+        UserError: If versions cannot work together; names them and what to install.
     """
     sentence = _problem(versions)
     if sentence:

@@ -16,7 +16,7 @@ CHECKS = (keys, classes, files, weights, training, evaluators)
 
 
 def check_config(config: Config, gpus: int | None = None) -> list[Finding]:
-    """Look for what would stop a run of a config, or spoil it without a word.
+    """Look for what would stop a run of a config, or spoil it silently.
 
     Nothing is trained and no GPU is needed. Weights that a URL names are not fetched, and files
     that are not on this machine's file system are not looked at.

@@ -24,7 +24,7 @@ def check(context: ConfigContext) -> Iterator[Finding]:
     Yields:
         Finding: Where they differ.
     """
-    numbers = {}
+    numbers: dict = {}
     for data in context.datasets:
         yield from _check_names(data, context)
         count = _count(data)
@@ -61,7 +61,7 @@ def _head_numbers(context: ConfigContext) -> Iterator[tuple[str, int]]:
         # Proposals have no classes: an RPN's one is "object".
         if isinstance(number, int) and 'rpn_head' not in keys and (
                 any(key in keys for key in _HEADS)
-                or 'data_preprocessor' in keys and (mixes or node.get('to_onehot'))):
+                or ('data_preprocessor' in keys and (mixes or node.get('to_onehot')))):
             yield f'{where}.num_classes', number
 
 
@@ -94,21 +94,22 @@ def _check_coco(data: DataSet, context: ConfigContext) -> Iterator[Finding]:
         # The check of the files tells of it.
         return
     where = f'{data.where}.metainfo.classes'
+    classes = data.classes or ()
     listed = [category['name'] for category in coco.dataset['categories']]
-    absent = [name for name in data.classes if name not in listed]
+    absent = [name for name in classes if name not in listed]
     if absent:
         yield Finding('error', 'classes', where, f'{data.built.ann_file} has no category '
-                      f'{_some(absent)} ({len(absent)} of {len(data.classes)} classes), and '
+                      f'{_some(absent)} ({len(absent)} of {len(classes)} classes), and '
                       'the labels behind one that is absent are wrong',
                       f'names among {_some(listed)}')
         return
-    unused = [name for name in listed if name not in data.classes]
+    unused = [name for name in listed if name not in classes]
     if unused:
         yield Finding('warning', 'classes', where, f'{len(unused)} of {len(listed)} categories of '
-                      f'{data.built.ann_file} are no classes here, so their objects are left out: '
+                      f'{data.built.ann_file} are not classes here, so their objects are left out: '
                       f'{_some(unused)}', f'{len(listed)} classes, unless that is meant')
-    ordered = [name for name in listed if name in data.classes]
-    if ordered != list(data.classes) and not isinstance(data.built, CheckedCocoDataset):
+    ordered = [name for name in listed if name in classes]
+    if ordered != list(classes) and not isinstance(data.built, CheckedCocoDataset):
         yield Finding('error', 'classes', where, f'{data.built.ann_file} has the classes in '
                       f'another order, in which {type(data.built).__name__} numbers labels: '
                       'predictions would be given wrong names',

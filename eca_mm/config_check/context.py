@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
@@ -57,7 +58,7 @@ class DataSet:
     split: str
     where: str
     cfg: dict
-    built: BaseDataset | None
+    built: Any
     error: str = ''
 
     @property
@@ -80,12 +81,12 @@ class ConfigContext:
         self.scope = scope(config)
         named = re.search(r'_(\d+)xb\d+', str(config.filename or '').rpartition('/')[2])
         self.gpus = gpus or (int(named[1]) if named else 1)
-        self._coco = {}
+        self._coco: dict[str, CheckedCOCO | UserError] = {}
 
     @cached_property
     def datasets(self) -> list[DataSet]:
         """All data sets, out of their wrappers (RepeatDataset and the like)."""
-        found = []
+        found: list[DataSet] = []
         for split in SPLITS:
             loader = self.config.get(f'{split}_dataloader')
             if split == 'test' and loader == self.config.get('val_dataloader'):
@@ -122,7 +123,7 @@ class ConfigContext:
             CheckedCOCO: Its index.
 
         Raises:
-            UserError: If it is no usable annotation file.
+            UserError: If it is not a usable annotation file.
         """
         if path not in self._coco:
             try:
@@ -131,9 +132,10 @@ class ConfigContext:
                     self._coco[path] = CheckedCOCO(path)
             except UserError as error:
                 self._coco[path] = error
-        if isinstance(self._coco[path], UserError):
-            raise self._coco[path]
-        return self._coco[path]
+        found = self._coco[path]
+        if isinstance(found, UserError):
+            raise found
+        return found
 
     def _unwrap(self, split: str, where: str, cfg: dict) -> Iterator[DataSet]:
         if isinstance(cfg.get('dataset'), dict):
@@ -156,7 +158,7 @@ class ConfigContext:
             return DataSet(split, where, cfg, None, explain(error) or str(error))
 
 
-def walk(node, where: str) -> Iterator[tuple[str, dict]]:
+def walk(node: Any, where: str) -> Iterator[tuple[str, dict]]:
     """Go through a part of a config.
 
     Args:

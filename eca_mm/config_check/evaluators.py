@@ -1,6 +1,7 @@
 """Evaluators that do not fit the data or the model."""
 import os
 from collections.abc import Iterator
+from typing import Any
 
 from mmdet.datasets import CocoDataset
 from mmdet.evaluation import CocoMetric
@@ -40,7 +41,7 @@ def check(context: ConfigContext) -> Iterator[Finding]:
     yield from _check_masks(context)
 
 
-def _compare(where: str, metric: dict, kind, data: DataSet,
+def _compare(where: str, metric: dict, kind: Any, data: DataSet,
              context: ConfigContext) -> Iterator[Finding]:
     if not isinstance(kind, type):
         return
@@ -81,7 +82,7 @@ def _check_coco(where: str, metric: dict, data: DataSet,
                       'masks are not evaluated', "metric=['bbox', 'segm']")
 
 
-def _check_topk(where: str, metric: dict, kind, context: ConfigContext) -> Iterator[Finding]:
+def _check_topk(where: str, metric: dict, kind: Any, context: ConfigContext) -> Iterator[Finding]:
     head = context.config.model.get('head') or {}
     classes = head.get('num_classes') if isinstance(head, dict) else None
     topk = metric.get('topk', arguments(kind)[0]['topk'].default)

@@ -1,8 +1,10 @@
 """Keys that nothing reads, and types that do not exist."""
 import inspect
 from collections.abc import Iterator
+from typing import Any
 
 from mmengine import registry as registries
+from mmengine.config import Config
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, TestLoop, ValLoop
 from torch.utils.data import DataLoader
 
@@ -83,8 +85,8 @@ def check(context: ConfigContext) -> Iterator[Finding]:
                                 else registries.METRICS, 'Evaluator' if is_evaluator else None)
     for where in ('default_hooks', 'custom_hooks'):
         hooks = config.get(where) or {}
-        for key, hook in hooks.items() if isinstance(hooks, dict) else enumerate(hooks):
-            yield from parts.module(hook, f'{where}.{key}', registries.HOOKS, extra={'priority'})
+        for name, hook in hooks.items() if isinstance(hooks, dict) else enumerate(hooks):
+            yield from parts.module(hook, f'{where}.{name}', registries.HOOKS, extra={'priority'})
     yield from parts.module(config.get('visualizer'), 'visualizer', registries.VISUALIZERS)
     yield from parts.module(config.get('log_processor'), 'log_processor',
                             registries.LOG_PROCESSORS, 'LogProcessor')
@@ -92,7 +94,7 @@ def check(context: ConfigContext) -> Iterator[Finding]:
         yield from parts.loose(config.get(where) or {}, where)
 
 
-def _loops(config, parts: '_Parts') -> Iterator[Finding]:
+def _loops(config: Config, parts: '_Parts') -> Iterator[Finding]:
     by_epoch = (config.get('train_cfg') or {}).get('by_epoch')
     for where, loop, extra in (
             ('train_cfg', EpochBasedTrainLoop if by_epoch else IterBasedTrainLoop, {'by_epoch'}),
@@ -100,7 +102,7 @@ def _loops(config, parts: '_Parts') -> Iterator[Finding]:
         yield from parts.module(config.get(where), where, registries.LOOPS, loop, extra)
 
 
-def _optimisation(config, parts: '_Parts') -> Iterator[Finding]:
+def _optimisation(config: Config, parts: '_Parts') -> Iterator[Finding]:
     wrapper = config.get('optim_wrapper')
     # A constructor of its own may read anything.
     if isinstance(wrapper, dict) and 'constructor' not in wrapper:
@@ -118,8 +120,8 @@ class _Parts:
     def __init__(self, scope: str) -> None:
         self.scope = scope
 
-    def module(self, node, where: str, registry=None, default=None, extra=frozenset(),
-               scope: str | None = None) -> Iterator[Finding]:
+    def module(self, node: Any, where: str, registry: Any = None, default: Any = None,
+               extra: Any = frozenset(), scope: str | None = None) -> Iterator[Finding]:
         """Check something that is built, everything that is built in it, or a list of such."""
         scope = scope or self.scope
         if isinstance(node, (list, tuple)):
@@ -145,7 +147,7 @@ class _Parts:
 
     def loose(self, node: dict, where: str, scope: str | None = None) -> Iterator[Finding]:
         """Check a dict that is read key by key; an unknown key is a mistake if it is near one."""
-        known = _LOOSE.get(_key(where))
+        known = _LOOSE.get(_key(where)) or set()
         for key in sorted(set(node) - known, key=str) if known else ():
             near = nearest(str(key), known, cutoff=0.8)
             if near:
@@ -157,11 +159,11 @@ class _Parts:
         for key in sorted(set(node) - allowed):
             yield _finding(f'{where}.{key}', f'unknown key {key!r}', nearest(key, allowed))
 
-    def _arguments(self, node: dict, where: str, found, extra: set) -> Iterator[Finding]:
+    def _arguments(self, node: dict, where: str, found: Any, extra: set) -> Iterator[Finding]:
         known, takes_others = arguments(found)
         allowed = set(known) | extra
         for key in sorted(set(node) - allowed - {'type', '_scope_', '_delete_'}):
-            # What is handed on to somebody else is a mistake only where it is nearly known.
+            # An argument that is passed on is a mistake only if a known one is similar.
             near = nearest(key, allowed, cutoff=0.85 if takes_others else 0.5)
             if near or not takes_others:
                 name = getattr(found, '__name__', str(found))

@@ -1,5 +1,6 @@
 """From the types that a config names to their classes."""
 import contextlib
+from typing import Any
 
 import mmcv.ops
 from mmengine import registry as registries
@@ -15,7 +16,7 @@ CONFIG_REGISTRIES = (
          registries.LOOPS, registries.LOG_PROCESSORS, BATCH_AUGMENTS)
 
 
-def find(kind, registry: Registry | None, scope: str):
+def find(kind: Any, registry: Registry | None, scope: str) -> Any:
     """Find what a config's ``type`` stands for.
 
     Args:
@@ -48,7 +49,7 @@ def names(registry: Registry | None, scope: str) -> set[str]:
     return found
 
 
-def _of_scope(root: Registry, scope: str):
+def _of_scope(root: Registry, scope: str) -> Any:
     # mmpretrain's alone: mmengine has no registry of that kind.
     if root is BATCH_AUGMENTS:
         return contextlib.nullcontext(root)

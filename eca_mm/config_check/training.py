@@ -1,6 +1,7 @@
 """Learning rate, frozen stages and batch normalisation against the batch and the weights."""
 import copy
 from collections.abc import Iterator
+from typing import Any
 
 from mmengine.registry import MODELS
 
@@ -111,7 +112,7 @@ def _check_normalisation(context: ConfigContext) -> Iterator[Finding]:
                 + "norm_cfg=dict(type='SyncBN') on several GPUs, or dict(type='GN', num_groups=32)")
 
 
-def _value(context: ConfigContext, node: dict, key: str):
+def _value(context: ConfigContext, node: dict, key: str) -> Any:
     """An argument of a module: the config's, else its constructor's default."""
     if key in node:
         return node[key]

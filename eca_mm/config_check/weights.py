@@ -59,12 +59,14 @@ def _check_part(where: str, node: dict, init: dict) -> Iterator[Finding]:
         else:
             yield _error(where_file, str(error), 'a checkpoint of the same architecture')
         return
+    if report is None:
+        return
     lacking = _lacking(module, report)
     if lacking:
         yield _error(where_file, f'{path} lacks {len(lacking)} weights of {type(module).__name__}, '
                      f'which would stay random: {", ".join(lacking[:3])}',
                      'weights of the same depth and kind of network')
-    # The classifier of a whole network is no part of a backbone; a stage too many would be.
+    # The classifier of a whole network is not part of a backbone; a stage too many would be.
     children = {name for name, _ in module.named_children()}
     strange = [name for name in report.unexpected if name.partition('.')[0] in children]
     if strange:

@@ -145,7 +145,7 @@ class CheckedCocoDataset(CocoDataset):
         if self._left_out:
             level = logging.INFO if set(self._left_out) <= {_EMPTY, _OTHERS} else logging.WARNING
             print_log(f'{self.ann_file}, {len(self.data_list)} images and {self._boxes} boxes: '
-                      f'left out or put right are {self._summary()}.', 'current', level)
+                      f'left out or fixed are {self._summary()}.', 'current', level)
         return kept
 
     def prepare_data(self, idx: int) -> dict | None:

@@ -3,7 +3,7 @@ import numpy as np
 
 from eca_mm.utils.errors import UserError
 
-# Of so few boxes nothing can be said.
+# So few boxes show nothing.
 _FEWEST = 4
 # Pixels by which a rounded box may leave its image.
 _TOLERANCE = 2

@@ -25,7 +25,7 @@ _PARTS = (('categories', ('id', 'name')),
 class CheckedCOCO(COCO):
     """mmdet's COCO index that refuses files it cannot be built from.
 
-    What real files have and what does no harm is put right or left out, and noted in
+    What real files have and what does no harm is fixed or left out, and noted in
     :attr:`left_out`: annotations of images or categories that the file does not list, an image
     that is listed twice, a category that has the name of another and no annotation, and masks of
     which nothing can be rasterised. Whole floats among the ids become integers; an area that is
@@ -35,7 +35,7 @@ class CheckedCOCO(COCO):
         annotation_file (str): COCO's instances JSON.
 
     Attributes:
-        left_out (dict[str, list]): Ids of what was left out or put right, by the reason.
+        left_out (dict[str, list]): Ids of what was left out or fixed, by the reason.
 
     Raises:
         UserError: If the file is missing, not JSON (cut short, say), or breaks COCO's rules: an

@@ -98,7 +98,7 @@ def usable_mask(mask: object) -> tuple[list | dict | None, str]:
 
     Returns:
         tuple[list | dict | None, str]: The mask, None where nothing of it is left; and what was
-        taken out of it or put right, an empty string for nothing.
+        taken out of it or fixed, an empty string for nothing.
     """
     if not mask:
         return None, ''

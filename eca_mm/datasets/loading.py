@@ -23,7 +23,7 @@ _PNG_END = b'IEND\xaeB`\x82'
 def is_truncated(data: bytes) -> bool:
     """Tell whether an image file's bytes stop before the image does.
 
-    Some OpenCV versions decode half a JPEG to half a picture and grey without a word. Bytes
+    Some OpenCV versions decode half a JPEG to half a picture and grey silently. Bytes
     behind the end of the image are fine.
 
     Args:
@@ -76,7 +76,7 @@ class LoadImage(LoadImageFromFile):
         max_ratio (int): Images with one side this many times as long as the other are refused:
             pipelines that keep the aspect ratio make them vanish or huge.
         **kwargs: All arguments of :class:`mmcv.transforms.LoadImageFromFile`. With
-            ``ignore_empty=True`` an unreadable image is skipped without a word, as there.
+            ``ignore_empty=True`` an unreadable image is skipped silently, as there.
     """
 
     def __init__(self, *args, on_bad_image: str = 'error', blank: bool = False,

@@ -124,7 +124,8 @@ def export(model: TensorModel,
             torch.jit.save(torch.jit.freeze(traced), str(path), _extra_files=notes)
 
 
-def _export_onnx(model, images, path, names, axes, notes) -> None:
+def _export_onnx(model: nn.Module, images: Tensor, path: Path, names: list[str], axes: dict,
+                 notes: dict) -> None:
     import onnx
 
     if ONNX_BY_TORCH_EXPORT:

@@ -1,5 +1,6 @@
 """A trained model from its two files, and what who runs it elsewhere has to know of it."""
 import json
+from typing import Any
 
 from mmengine.config import Config
 from torch import nn
@@ -47,7 +48,7 @@ def metadata_of(config: Config, meta: dict) -> dict[str, str]:
         version of eca_mm.
     """
     preprocessor = config.model.get('data_preprocessor') or config.get('data_preprocessor') or {}
-    notes = {'eca_mm_version': __version__}
+    notes: dict[str, Any] = {'eca_mm_version': __version__}
     if 'mean' in preprocessor:
         to_rgb = preprocessor.get('bgr_to_rgb', preprocessor.get('to_rgb', False))
         notes['preprocessing'] = dict(

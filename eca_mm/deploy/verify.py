@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -84,7 +85,7 @@ def compare(model: TensorModel, path: Path, kind: str,
     return differences
 
 
-def _difference(shape, expected, found) -> Difference:
+def _difference(shape: tuple[int, ...], expected: Any, found: Any) -> Difference:
     if [value.shape for value in expected] != [value.shape for value in found]:
         return Difference(shape, float('inf'), float('inf'))
     pairs = [(float((a - b).abs().max().nan_to_num(nan=float('inf'))), float(a.abs().max()))

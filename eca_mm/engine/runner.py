@@ -37,7 +37,7 @@ class CheckedRunner(Runner):
     - A seed that was not in the config is restored before the order of the images is fixed.
     - ``on_bad_image='skip'`` in the config: images that cannot be used are left out in training,
       count as empty ones in validation and test, and are listed after each epoch.
-    - ``persistent_workers=True`` is no error beside ``num_workers=0``.
+    - ``persistent_workers=True`` is not an error with ``num_workers=0``.
 
     Args:
         **kwargs: All arguments of :class:`mmengine.runner.Runner`.

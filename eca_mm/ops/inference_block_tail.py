@@ -64,7 +64,7 @@ class InferenceBlockTail(nn.Module):
         Args:
             x (Tensor): Input of the convolution, of shape (N, C_in, H, W).
             identity (Tensor | None): What is added, of shape (N, C_out, H', W').
-            overwrite (bool): Whether nobody needs ``identity`` any more, so that the output may
+            overwrite (bool): Whether ``identity`` is not needed afterwards, so that the output may
                 take its memory. Defaults to False.
 
         Returns:

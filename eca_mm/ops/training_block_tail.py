@@ -54,7 +54,7 @@ def can_fuse_block_tail(z: Tensor, norm: nn.Module, attention: nn.Module | None,
         return False
     if identity is not None and (identity.shape != z.shape or identity.dtype != z.dtype):
         return False
-    # BN refuses to normalise single values, and says so itself.
+    # BN refuses to normalise single values, and raises its own error.
     enough = z.numel() // z.size(1) > 1
     return enough and all(p.dtype == z.dtype for p in (norm.weight, *attention.parameters()))
 

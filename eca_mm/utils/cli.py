@@ -1,4 +1,4 @@
-"""How every tool ends: exit codes, and errors in one sentence."""
+"""How every tool exits: exit codes and one-line errors."""
 import logging
 import os
 import sys
@@ -16,7 +16,7 @@ from .terminal import printable_lines
 def run(main: Callable[[], None]) -> None:
     """Run a tool and end the process: 0 when all went well, 1 when it failed, 2 for misuse.
 
-    An error that the user can put right is told in one sentence on standard error; any other
+    An error that the user can fix is reported in one line on standard error; any other
     keeps its traceback.
 
     Args:

@@ -1,4 +1,4 @@
-"""From an exception to the one sentence that a user needs."""
+"""Turn an exception into a message that tells the user what to do."""
 import errno
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +20,7 @@ _NO_ARGUMENT = re.compile(r"(\w+)\.__init__\(\) missing .* arguments?: (.+)")
 
 
 def explain(error: BaseException) -> str | None:
-    """Find the sentence for an error that its user can put right.
+    """Find the sentence for an error that its user can fix.
 
     Args:
         error (BaseException): What ended the program.

@@ -76,8 +76,9 @@ def check_outputs(args: argparse.Namespace, *more: str | os.PathLike,
     """
     values = vars(args)
     outputs = [*filter(None, (values.get('out'), values.get('json'))), *more]
+    written = {os.fspath(path) for path in more}
     named = [path for key, value in values.items() if key not in ('out', 'json')
-             for path in _paths(value) if os.fspath(path) not in map(os.fspath, more)]
+             for path in _paths(value) if os.fspath(path) not in written]
     sources = [*named, *inputs]
     for index, path in enumerate(outputs):
         check_output(path, args.overwrite, sources)

@@ -11,7 +11,7 @@ from .outputs import check_output
 
 
 def write_results(figures: dict | list, path: str, overwrite: bool = False) -> None:
-    """Write figures as JSON, whole or not at all.
+    """Write results as JSON, completely or not at all.
 
     Args:
         figures (dict | list): Names and values, of JSON's types or numpy's.

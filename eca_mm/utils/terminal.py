@@ -3,7 +3,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rich import box
 from rich.console import Console
@@ -161,7 +161,7 @@ def working(text: str) -> Iterator[None]:
         yield
 
 
-def _progress(*columns: ProgressColumn, **options: bool) -> Progress:
+def _progress(*columns: ProgressColumn, **options: Any) -> Progress:
     # rich prints above its bar, on standard error, what is printed meanwhile: right on a terminal,
     # wrong where standard output goes into a file.
     return Progress(*columns, console=Console(stderr=True), redirect_stdout=sys.stdout.isatty(),

@@ -87,7 +87,7 @@ def labelled_images(config: Config, data_root: str | None = None) -> LabelledIma
                             'give --data-root with one folder of images for each class.')
     else:
         if not os.path.isdir(data_root):
-            raise UserError(f'--data-root {data_root} is no folder.')
+            raise UserError(f'--data-root {data_root} is not a folder.')
         dataset = _folder(data_root, test_pipeline(config))
     # Detectors pad the images of a batch to one size, and the padding would count as image.
     batch_size = 1 if scope(config) == 'mmdet' else loader.get('batch_size', 1)
@@ -118,7 +118,7 @@ def read_image(config: Config, path: str) -> Tensor:
         Tensor: Of shape (3, H, W), not yet normalised.
 
     Raises:
-        UserError: If there is no such file, or it is no image.
+        UserError: If there is no such file, or it is not an image.
     """
     if not os.path.isfile(path):
         raise UserError(f'Image {path} does not exist.')

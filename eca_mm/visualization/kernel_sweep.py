@@ -39,7 +39,7 @@ def swept(run: Run, metric: str, best: bool = False) -> SweptRun:
         SweptRun: The findings.
 
     Raises:
-        UserError: If the run has no such metric, or its backbone is none of ours.
+        UserError: If the run has no such metric, or its backbone is not one of ours.
     """
     backbone = run.config.model.get('backbone') or {}
     kind = str(backbone.get('type')).split('.')[-1]

@@ -92,7 +92,7 @@ def read_run(path: str) -> Run:
     files = sorted(folder.glob('vis_data/scalars.json')) or sorted(
         folder.glob('*/vis_data/scalars.json'))
     if not files:
-        raise UserError(f'{path} is no work directory of a training: it has no '
+        raise UserError(f'{path} is not a work directory of a training: it has no '
                         '<time>/vis_data/scalars.json.')
     run = None
     for file in files:

@@ -66,11 +66,11 @@ def check_format(path: str) -> None:
         UserError: If it ends in none of ``.png``, ``.pdf`` and ``.svg``.
     """
     if os.path.splitext(path)[1].lower() not in FORMATS:
-        raise UserError(f'{path} is no name for a picture here: it must end in .png, .pdf or .svg.')
+        raise UserError(f'{path} is not a name for a picture: it must end in .png, .pdf or .svg.')
 
 
 def save_picture(figure: Figure, path: str, dpi: int = 150) -> None:
-    """Write a figure, whole or not at all.
+    """Write a figure, completely or not at all.
 
     Args:
         figure (Figure): What to write.

@@ -1,6 +1,5 @@
 """What the benchmark measures: turns, ratios, memory, and the networks themselves."""
 import sys
-import time
 
 import pytest
 import torch
@@ -40,9 +39,13 @@ class TestTiming:
         assert all(len(timing.seconds) == 20 for timing in timings.values())
 
     def test_quick_steps_get_more_rounds(self):
-        steps = {'quick': lambda: time.sleep(.001), 'slow': lambda: time.sleep(.01)}
-        timings = time_in_turns(steps, CPU, rounds=2, min_time=.02)
-        assert 2 < len(timings['slow'].seconds) == len(timings['quick'].seconds) <= 20
+        now = [0]
+        steps = {name: lambda duration=duration: now.__setitem__(0, now[0] + duration)
+                 for name, duration in (('quick', 1), ('slow', 10))}
+        timings = time_in_turns(steps, CPU, rounds=2, min_time=20, clock=lambda: now[0])
+        assert timings['quick'].seconds == (1, ) * 20
+        assert timings['slow'].seconds == (10, ) * 20
+        assert len(time_in_turns(steps, CPU, 30, 20, clock=lambda: now[0])['slow'].seconds) == 30
 
     def test_ratios_are_taken_round_by_round(self):
         """A machine that is half as fast in some rounds does not change them."""

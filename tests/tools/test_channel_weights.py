@@ -42,7 +42,7 @@ def test_two_models_side_by_side(trained):
     ([*MODEL, '--classes', 'read'], 1, "nearest name is 'red'"),
     ([*MODEL, '--blocks', 'conv_6_1'], 1, "block 'conv_6_1'; the blocks are conv_2_1"),
     ([*MODEL, '--out', 'w.jpg'], 1, 'must end in .png, .pdf or .svg'),
-    ([*MODEL, '--data-root', 'nowhere'], 1, '--data-root nowhere is no folder'),
+    ([*MODEL, '--data-root', 'nowhere'], 1, '--data-root nowhere is not a folder'),
     ([*MODEL, '--device', 'nowhere'], 1, '--device nowhere cannot be used'),
     (['cls.py', 'nowhere.pth'], 1, 'nowhere.pth'),
 ])

@@ -63,7 +63,7 @@ class ResNetArchitecture:
                   for match in map(re.compile(r'layer(\d+)\.(\d+)\.').match, weights) if match}
         stage_blocks = tuple(sum(stage == i for stage, _ in blocks) for i in (1, 2, 3, 4))
         if not all(stage_blocks):
-            raise UserError('The checkpoint is no ResNet of four stages in the naming of '
+            raise UserError('The checkpoint is not a ResNet of four stages in the naming of '
                             'torchvision, timm or mmpretrain; its weights start with '
                             f'{", ".join(list(weights)[:3])}.')
         bottleneck = any('.conv3.' in name for name in weights)
@@ -112,8 +112,8 @@ class ResNetArchitecture:
                 return depth
         if self.is_d and self.bottleneck:
             return 3 * sum(self.stage_blocks) + 2
-        raise UserError(f'The checkpoint has {self.stage_blocks} blocks in its stages, which is no '
-                        f'ResNet of depth {", ".join(map(str, known.arch_settings))}.')
+        raise UserError(f'The checkpoint has {self.stage_blocks} blocks in its stages, which is '
+                        f'not a ResNet of depth {", ".join(map(str, known.arch_settings))}.')
 
     @property
     def adaptive(self) -> bool:
@@ -189,9 +189,10 @@ def kernel_sizes_of(weights: Mapping[str, Tensor], stage_blocks: Sequence[int]) 
     Raises:
         UserError: If the layers of a stage differ.
     """
-    sizes = []
+    sizes: list[int | None] = []
     for i, count in enumerate(stage_blocks, 1):
-        found = {_size(weights, f'layer{i}.{j}.eca.conv.weight', 2) for j in range(count)} - {None}
+        read = (_size(weights, f'layer{i}.{j}.eca.conv.weight', 2) for j in range(count))
+        found = {size for size in read if size is not None}
         if len(found) > 1:
             raise UserError(f'The ECA layers of stage {i} have kernel sizes '
                             f'{", ".join(map(str, sorted(found)))}; ours have one per stage.')

@@ -92,7 +92,7 @@ def run_converter(args: argparse.Namespace, converter: Callable[[Mapping], Conve
 
 
 def save_weights(weights: Mapping[str, Tensor], path: str | Path, meta: Mapping) -> None:
-    """Write weights, whole or not at all.
+    """Write weights, completely or not at all.
 
     Args:
         weights (Mapping[str, Tensor]): A state dict.

@@ -123,6 +123,8 @@ def fit(renamed: dict[str, Tensor], names: Mapping[str, str], base: str, changes
         UserError: If no model can be built from what the shapes say.
     """
     config = _load(base)
+    if config is None:
+        raise UserError(f'eca_mm has no config {base}: install it with its configs.')
     config.merge_from_dict(changes)
     try:
         with DefaultScope.overwrite_default_scope(config.default_scope):

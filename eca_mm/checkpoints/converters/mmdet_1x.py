@@ -48,7 +48,7 @@ def convert_detector(weights: Mapping[str, Tensor]) -> Conversion:
         Conversion: The weights as MMDetection 3 has them, and a config with 1.x's conventions.
 
     Raises:
-        UserError: If it is no such detector, or not complete
+        UserError: If it is not such a detector, or not complete
             (:class:`~eca_mm.checkpoints.keys.MisfitError`, with a report).
     """
     if any(name.startswith('roi_head.') for name in weights):
@@ -69,8 +69,8 @@ def convert_detector(weights: Mapping[str, Tensor]) -> Conversion:
          if name.startswith('backbone.')})
     backbone = architecture.backbone()
     if backbone['type'] != 'ECAResNet':
-        raise UserError('The backbone of the detector is no plain ResNet with ECA layers, and no '
-                        'other is converted.')
+        raise UserError('The backbone of the detector is not a plain ResNet with ECA layers, '
+                        'the only kind that is converted.')
     depth = 101 if architecture.depth == 101 else 50
     base = f'{kind}/{_KINDS[kind]}_eca-r{depth}_fpn_4xb2-1x_coco.py'
     # The weights are all there: none are to be loaded before.

@@ -30,7 +30,7 @@ def from_torchvision(checkpoint: Mapping) -> Conversion:
         ECA layers of the same network with ECA are missing.
 
     Raises:
-        UserError: If this is no such network, or weights lack or are left over
+        UserError: If this is not such a network, or weights lack or are left over
             (:class:`~eca_mm.checkpoints.keys.MisfitError`, with a report).
     """
     weights = state_dict_of(checkpoint)
@@ -39,8 +39,9 @@ def from_torchvision(checkpoint: Mapping) -> Conversion:
     weights = {name: value for name, value in weights.items() if name not in set(detector)}
     names = _names(weights)
     if not names:
-        raise UserError('The checkpoint is no ResNet or MobileNetV2 in the naming of torchvision '
-                        f'or mmpretrain; its weights start with {", ".join(list(weights)[:3])}.')
+        raise UserError('The checkpoint is not a ResNet or MobileNetV2 in the naming of '
+                        'torchvision or mmpretrain; its weights start with '
+                        f'{", ".join(list(weights)[:3])}.')
     names = {name: names.get(name, name) for name in weights}
     converted = rename(weights, names)
     backbone = {name.removeprefix('backbone.'): value for name, value in converted.items()

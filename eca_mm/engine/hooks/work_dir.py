@@ -13,7 +13,7 @@ class KeepWorkDirHook(Hook):
     """End training when its work directory was removed, with the state of that moment saved.
 
     Without it the run would go on: mmengine makes the folder again for the next checkpoint, and
-    nobody learns that the earlier ones are lost.
+    the loss of the earlier ones goes unnoticed.
 
     Raises:
         UserError: With the checkpoint that was saved.
