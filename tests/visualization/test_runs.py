@@ -78,7 +78,7 @@ def test_line_of_a_killed_process_is_passed_over_but_no_other(tmp_path):
 def test_what_is_no_run_is_named(tmp_path):
     with pytest.raises(UserError, match='does not exist'):
         read_run(str(tmp_path / 'nowhere'))
-    with pytest.raises(UserError, match='no work directory of a training'):
+    with pytest.raises(UserError, match='not a work directory of a training'):
         read_run(str(tmp_path))
     path = write_start(tmp_path, 1, CLASSIFIER, [validation(1, .1)])
     with pytest.raises(UserError, match='no record of training'):

@@ -139,7 +139,7 @@ def test_misfits_are_listed(change, kind, name):
 @pytest.mark.parametrize(('checkpoint', 'message'), [
     ({}, 'no weights'),
     (dict(epoch=3), 'int under .epoch.'),
-    (dict(state_dict={'a.weight': torch.ones(1)}), r'no ResNet of four stages .* a\.weight'),
+    (dict(state_dict={'a.weight': torch.ones(1)}), r'not a ResNet of four stages .* a\.weight'),
     ({'module.x': torch.ones(1), 'x': torch.ones(1)}, "'x' twice"),
 ])
 def test_other_files_are_refused(checkpoint, message):
