@@ -4,6 +4,7 @@ Nothing is changed by importing a module of this folder: :func:`install`, which 
 calls, makes the changes that ``README.md`` lists.
 """
 import functools
+from typing import Any
 
 from . import versions, warning_filters
 
@@ -29,7 +30,7 @@ def install() -> None:
     changes.install()
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     if name == 'load_checkpoint_file':
         from .safe_load import load_checkpoint_file
         return load_checkpoint_file

@@ -43,7 +43,7 @@ def test_resumed_run_beside_another(tmp_path):
 @pytest.mark.parametrize('arguments, code, sentence', [
     ([], 2, 'WORK_DIR'),
     (['nowhere'], 1, 'Work directory nowhere does not exist'),
-    (['classes'], 1, 'no work directory of a training'),
+    (['classes'], 1, 'not a work directory of a training'),
     (['work_dirs/det'], 1, 'no COCO AP'),
     (['work_dirs/det', '--labels', 'a', 'b'], 2, '--labels expects 1'),
 ])

@@ -101,7 +101,7 @@ def test_classes_are_found_by_any_of_their_names(data):
 
 
 def test_folder_without_classes_is_refused(data, tmp_path):
-    with pytest.raises(UserError, match='no folder'):
+    with pytest.raises(UserError, match='not a folder'):
         labelled_images(data[1], str(tmp_path / 'nowhere'))
     with pytest.raises(UserError, match='no images'):
         labelled_images(data[1], str(tmp_path))
