@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import functools
 import io
+import os
 from typing import Any
 
 from mmengine.config import ConfigDict
@@ -28,6 +29,7 @@ def install() -> None:
     register('', load_from_local, force=True)
     register((r'(\S+\:)?s3://', r'(\S+\:)?petrel://'), load_from_ceph, force=True)
     register('pavi://', load_from_pavi, force=True)
+    register(('open-mmlab://', 'openmmlab://'), load_from_openmmlab, force=True)
     # All of mmengine's schemes that end in a web address fetch it by this name.
     mmengine_checkpoint.load_url = load_from_url
 
@@ -47,6 +49,20 @@ def load_from_ceph(filename: str, map_location: Any = None, backend: str = 'petr
     store = get_file_backend(filename, backend_args={'backend': backend})
     content = io.BytesIO(store.get(filename))
     return without_config(load_stream(content, filename, map_location or 'cpu'))
+
+
+def load_from_openmmlab(filename: str, map_location: Any = None) -> dict:
+    """Is mmengine's loader of names of OpenMMLab's models, in the cache or on the web."""
+    name = filename.partition('://')[2]
+    name = mmengine_checkpoint.get_deprecated_model_names().get(name, name)
+    place = mmengine_checkpoint.get_external_models().get(name)
+    if place is None:
+        raise UserError(f'{filename} names no model that mmengine knows: give a file or a web '
+                        'address.')
+    if place.startswith(('http://', 'https://')):
+        return mmengine_checkpoint.load_from_http(place, map_location=map_location)
+    return load_from_local(os.path.join(mmengine_checkpoint._get_mmengine_home(), place),
+                           map_location)
 
 
 def load_from_pavi(filename: str, map_location: Any = None) -> dict:

@@ -2,6 +2,7 @@
 import contextlib
 import os
 import re
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -20,9 +21,13 @@ def decoder_messages() -> Iterator[list[str]]:
     Costs some microseconds: nothing is decoded twice. What others write meanwhile is passed on.
 
     Yields:
-        list[str]: Filled at the end with the complaints that mean damage.
+        list[str]: Filled at the end with the complaints that mean damage; empty on Windows, whose
+        pipes would have a decoder wait.
     """
     found: list[str] = []
+    if sys.platform == 'win32':
+        yield found
+        return
     with _ONE_AT_A_TIME:
         try:
             kept = os.dup(2)
@@ -43,6 +48,16 @@ def decoder_messages() -> Iterator[list[str]]:
         finally:
             for descriptor in (reader, writer, kept):
                 os.close(descriptor)
+
+
+def _renew_lock() -> None:
+    """A process that was forked while a thread was decoding must not wait for that thread."""
+    global _ONE_AT_A_TIME
+    _ONE_AT_A_TIME = threading.Lock()
+
+
+if hasattr(os, 'register_at_fork'):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def _drain(reader: int) -> str:

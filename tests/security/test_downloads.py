@@ -161,3 +161,13 @@ def test_no_address_leads_out_of_the_cache(url, name, tmp_path):
     path = downloads.cached_path(url, str(tmp_path))
     assert path.startswith(f'{tmp_path}/') and path.count('/') == str(tmp_path).count('/') + 2
     assert path.endswith(f'/{name}')
+
+
+def test_names_of_openmmlab_are_read_as_safely(tmp_path, monkeypatch):
+    monkeypatch.setenv('MMENGINE_HOME', str(tmp_path))
+    (tmp_path / 'open_mmlab.json').write_text('{"mine": "mine.pth"}')
+    (tmp_path / 'mine.pth').write_bytes(legacy(PAYLOADS['exec'](str(tmp_path / 'marker'))))
+    for scheme in ('open-mmlab', 'openmmlab'):
+        refused(f'{scheme}://mine', 'builtins.exec')
+        refused(f'{scheme}://other', 'names no model')
+    assert not (tmp_path / 'marker').exists()

@@ -7,11 +7,12 @@ import struct
 from collections import Counter, OrderedDict
 
 import pytest
+import torch
 
 from eca_mm.compat import load_checkpoint_file
 from eca_mm.compat.safe_pickle import scan, unpickler
 from eca_mm.utils.errors import UserError
-from tests.support.hostile_files import legacy, zipped
+from tests.support.hostile_files import legacy, written_by_mmengine, zipped
 
 NAMES = {('collections', 'OrderedDict'): OrderedDict, ('collections', 'Counter'): Counter,
          ('builtins', 'set'): set, ('builtins', 'complex'): complex,
@@ -136,6 +137,10 @@ def corrupted(seed, count, path):
     rng = random.Random(seed)
     whole = [pack(pickle.dumps({'meta': {'a': (1, 'b', [2.5, None])}, 'state_dict': OrderedDict()},
                                protocol)) for pack in (zipped, legacy) for protocol in (0, 2, 4)]
+    for new_format in (True, False):
+        file = io.BytesIO()
+        torch.save(written_by_mmengine(), file, _use_new_zipfile_serialization=new_format)
+        whole.append(file.getvalue())
     refused = 0
     for _ in range(count):
         data = bytearray(rng.choice(whole))
