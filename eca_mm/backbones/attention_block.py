@@ -1,6 +1,7 @@
 """What a residual block needs to carry an attention, whatever the network it belongs to."""
 from collections.abc import Callable, Sequence
 from numbers import Integral
+from typing import Any
 
 import torch
 from mmcv.cnn.bricks import build_plugin_layer
@@ -105,7 +106,8 @@ class AttentionBlock(nn.Module):
         """
         if (self.fused and self.training and isinstance(self.drop_path, nn.Identity)
                 and can_fuse_block_tail(z, norm, self.attention, identity, activation)):
-            return training_block_tail(z, norm, self.attention, identity, activation is not None)
+            attention: Any = self.attention
+            return training_block_tail(z, norm, attention, identity, activation is not None)
         out = norm(z)
         out = self.recalibrate(out) if identity is None else self.merge(identity, out)
         return out if activation is None else activation(out)

@@ -120,7 +120,7 @@ def _inference_form(module: nn.Module) -> InferenceBlock | None:
 
 
 def _mmdet_bottleneck_form(block: nn.Module) -> InferenceBlock | None:
-    """mmdet's bottleneck with a plugin after the last normalisation and no other one."""
+    """Mmdet's bottleneck with a plugin after the last normalisation and no other one."""
     if type(block) not in (mmdet_resnet.Bottleneck, mmdet_resnext.Bottleneck):
         return None
     if not block.with_plugins or block.after_conv1_plugin_names or block.after_conv2_plugin_names:

@@ -190,7 +190,7 @@ class AttentionResNet(base.ResNet):
             or blocks, or ``conv2_cfg`` is given for a depth without bottlenecks.
     """
 
-    arch_settings = {
+    arch_settings = {  # noqa: RUF012  an object may have its own
         depth: (AttentionBasicBlock if block is base.BasicBlock else AttentionBottleneck, blocks)
         for depth, (block, blocks) in base.ResNet.arch_settings.items()
     }

@@ -45,7 +45,7 @@ class AttentionResNetD(AttentionResNet):
             or pruning is asked for together with groups.
     """
 
-    arch_settings = {
+    arch_settings = {  # noqa: RUF012  an object may have its own
         depth: setting for depth, setting in AttentionResNet.arch_settings.items() if depth >= 50
     }
     arch_settings[26] = (AttentionBottleneck, (2, 2, 2, 2))
@@ -84,8 +84,8 @@ class AttentionResNetD(AttentionResNet):
             for i in range(3)))
         self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
 
-    def make_res_layer(self, in_channels: int, out_channels: int, stride: int,
-                       **kwargs: Any) -> ResLayer:
+    def make_res_layer(self, in_channels: int, out_channels: int,  # type: ignore[override]
+                       stride: int, **kwargs: Any) -> ResLayer:
         """Build one stage, with the channels that pruning has left if so asked."""
         # Pruning may leave the first shortcut as many channels as it gets; it stays all the same.
         self._needs_shortcut = stride != 1 or in_channels != out_channels

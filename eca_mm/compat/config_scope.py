@@ -2,7 +2,7 @@
 from mmengine.config import Config, utils
 
 
-def install():
+def install() -> None:
     """Registers ``eca_mm::``, so that ``_base_ = ['eca_mm::faster_rcnn/...']`` finds our configs.
 
     The table maps to the module's name on purpose: a lookup by the distribution's name,

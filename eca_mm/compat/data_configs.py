@@ -158,7 +158,7 @@ def _entries(node: Any, where: str, depth: int) -> Iterator[tuple[str, str, Any]
     for name, value in items:
         place = f'{where}.{name}' if where else str(name)
         if isinstance(node, dict):
-            yield place, name, value
+            yield place, str(name), value
         yield from _entries(value, place, depth + 1)
 
 
@@ -180,7 +180,7 @@ def _value(node: ast.expr, source: str, depth: int) -> Any:
             return make(_value(item, source, down) for item in node.elts)
     if isinstance(node, ast.Dict) and None not in node.keys:
         return {_value(name, source, down): _value(value, source, down)
-                for name, value in zip(node.keys, node.values, strict=True)}
+                for name, value in zip(node.keys, node.values, strict=True) if name is not None}
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in (
             'dict', 'set') and not node.args and all(item.arg for item in node.keywords):
         if node.func.id == 'set' and not node.keywords:
@@ -194,7 +194,7 @@ def _is_text(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
-def _program(node: ast.AST, source: str) -> UserError:
+def _program(node: ast.expr | ast.stmt, source: str) -> UserError:
     text = ' '.join(ast.unparse(node).split())
     return UserError(f'{source} was refused because line {node.lineno} is not a plain value but '
                      f'code ({text[:80]}), and none of it was run: to run it, give it as the '

@@ -18,7 +18,7 @@ SUFFIXES = ('.yml', '.yaml', '.json')
 _MAX_BASES = 32
 
 
-class SafeYamlLoader(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)):
+class SafeYamlLoader(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)):  # type: ignore[misc]
     """Builds plain values only, and tuples, which mmengine writes into YAML."""
 
     def construct_python_tuple(self, node: yaml.Node) -> tuple:
@@ -84,10 +84,7 @@ def _check_bases(path: str, above: list[str]) -> None:
     for base in Config._get_base_files(path):
         if not isinstance(base, str):
             raise UserError(f'Config file {path} has a _base_ that is not a path; correct it.')
-        if '::' in base:
-            known = base.partition('::')[0] in PACKAGES
-        else:
-            known = base.endswith(SUFFIXES)
+        known = base.partition('::')[0] in PACKAGES if '::' in base else base.endswith(SUFFIXES)
         if not known:
             raise UserError(f'Config file {path} was refused because it inherits from {base[:200]}'
                             ', which is a program: if you trust it, write this one as .py too.')

@@ -30,7 +30,7 @@ def environment() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     spec = importlib.util.find_spec('mmcv')
-    compiled = spec is not None and any(Path(spec.origin).parent.glob('_ext*'))
+    compiled = bool(spec and spec.origin and any(Path(spec.origin).parent.glob('_ext*')))
     found['mmcv operators'] = ('compiled' if compiled else
                                "torchvision's in their place (eca_mm.compat.ops)")
     return found

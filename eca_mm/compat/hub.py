@@ -39,7 +39,7 @@ def refuse_random_weights() -> None:
     mmpretrain warns and goes on with random weights, whose predictions look like any others.
     """
     # The package has a function of the module's name.
-    module = importlib.import_module('mmpretrain.apis.model')
+    module: Any = importlib.import_module('mmpretrain.apis.model')
     module.warnings = _Refusing()
 
 
@@ -56,7 +56,7 @@ class _Refusing:
                             'their path or web address as pretrained=..., or pretrained=False '
                             'for a model with random weights.')
         kwargs.setdefault('stacklevel', 2)
-        warnings.warn(message, *args, **kwargs)  # noqa: B028
+        warnings.warn(message, *args, **kwargs)
 
 
 @functools.cache

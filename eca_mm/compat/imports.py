@@ -1,6 +1,7 @@
 """Repair of what mmcv, mmdet and mmpretrain left behind when imported without ``mmcv._ext``."""
 import importlib
 import sys
+from typing import Any
 
 PACKAGES = ('mmcv', 'mmdet', 'mmpretrain')
 
@@ -13,21 +14,22 @@ def repair() -> None:
     An import that got by without the operators bound None or nothing instead of what needs them:
     that is bound now. Nothing that was imported completely is touched.
     """
-    transformer = sys.modules.get('mmcv.cnn.bricks.transformer')
+    transformer: Any = sys.modules.get('mmcv.cnn.bricks.transformer')
     if transformer is not None and not hasattr(transformer, 'MultiScaleDeformableAttention'):
         attention = importlib.import_module('mmcv.ops.multi_scale_deform_attn')
         transformer.MultiScaleDeformableAttention = attention.MultiScaleDeformableAttention
 
     _finish_failed_imports()
 
-    layer = sys.modules.get('mmpretrain.models.utils.res_layer_extra_norm')
+    layer: Any = sys.modules.get('mmpretrain.models.utils.res_layer_extra_norm')
     if layer is not None and layer.ResLayerExtraNorm is None:
         importlib.reload(layer)
-        sys.modules['mmpretrain.models.utils'].ResLayerExtraNorm = layer.ResLayerExtraNorm
-        sys.modules['mmpretrain.models'].ResLayerExtraNorm = layer.ResLayerExtraNorm
+        for name in ('mmpretrain.models.utils', 'mmpretrain.models'):
+            package: Any = sys.modules[name]
+            package.ResLayerExtraNorm = layer.ResLayerExtraNorm
 
 
-def _finish_failed_imports():
+def _finish_failed_imports() -> None:
     orphans = [name for name in sys.modules if name.split('.')[0] in PACKAGES
                and any(parent not in sys.modules for parent in _parents(name))]
     for name in orphans:
@@ -41,5 +43,5 @@ def _finish_failed_imports():
             setattr(sys.modules[parent], child, sys.modules[name])
 
 
-def _parents(name):
+def _parents(name: str) -> list[str]:
     return [name[:i] for i, letter in enumerate(name) if letter == '.']

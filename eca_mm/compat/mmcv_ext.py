@@ -4,12 +4,15 @@ Loaded under the name ``mmcv._ext``. Functions have the names, arguments and res
 compiled extension and run on every device that torchvision's operators support. The others
 exist, because mmcv asks for them when it is imported, and raise NotImplementedError when called.
 """
+from typing import Any
+
 import torch
 import torchvision  # noqa: F401  registers torch.ops.torchvision
+from torch import Tensor
 from torch.nn import functional
 
 
-def nms(boxes, scores, iou_threshold, offset):
+def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
     """Greedy non-maximum suppression.
 
     Args:
@@ -29,8 +32,10 @@ def nms(boxes, scores, iou_threshold, offset):
     return torch.ops.torchvision.nms(boxes, scores.to(boxes.dtype), iou_threshold)
 
 
-def roi_align_forward(input, rois, output, argmax_y, argmax_x, aligned_height, aligned_width,
-                      spatial_scale, sampling_ratio, pool_mode, aligned):
+def roi_align_forward(input: Tensor, rois: Tensor, output: Tensor, argmax_y: Tensor,
+                      argmax_x: Tensor, aligned_height: int, aligned_width: int,
+                      spatial_scale: float, sampling_ratio: int, pool_mode: int,
+                      aligned: bool) -> None:
     """Writes the RoIAlign of ``input`` into ``output``.
 
     Args:
@@ -53,8 +58,10 @@ def roi_align_forward(input, rois, output, argmax_y, argmax_x, aligned_height, a
         sampling_ratio, aligned))
 
 
-def roi_align_backward(grad_output, rois, argmax_y, argmax_x, grad_input, aligned_height,
-                       aligned_width, spatial_scale, sampling_ratio, pool_mode, aligned):
+def roi_align_backward(grad_output: Tensor, rois: Tensor, argmax_y: Tensor, argmax_x: Tensor,
+                       grad_input: Tensor, aligned_height: int, aligned_width: int,
+                       spatial_scale: float, sampling_ratio: int, pool_mode: int,
+                       aligned: bool) -> None:
     """Adds the gradient of :func:`roi_align_forward` to ``grad_input``.
 
     Args:
@@ -69,7 +76,8 @@ def roi_align_backward(grad_output, rois, argmax_y, argmax_x, grad_input, aligne
         *grad_input.shape, sampling_ratio, aligned)
 
 
-def sigmoid_focal_loss_forward(input, target, weight, output, gamma, alpha):
+def sigmoid_focal_loss_forward(input: Tensor, target: Tensor, weight: Tensor, output: Tensor,
+                               gamma: float, alpha: float) -> None:
     """Writes the focal loss of every logit into ``output`` (RetinaNet takes it on a GPU).
 
     Args:
@@ -83,7 +91,8 @@ def sigmoid_focal_loss_forward(input, target, weight, output, gamma, alpha):
     output.copy_(_focal_loss(_computable(input), target, weight, gamma, alpha))
 
 
-def sigmoid_focal_loss_backward(input, target, weight, grad_input, gamma, alpha):
+def sigmoid_focal_loss_backward(input: Tensor, target: Tensor, weight: Tensor, grad_input: Tensor,
+                                gamma: float, alpha: float) -> None:
     """Writes the derivative of every element's focal loss by its logit into ``grad_input``."""
     with torch.enable_grad():
         logits = _computable(input).detach().requires_grad_()
@@ -91,7 +100,8 @@ def sigmoid_focal_loss_backward(input, target, weight, grad_input, gamma, alpha)
     grad_input.copy_(torch.autograd.grad(loss, logits)[0])
 
 
-def _focal_loss(logits, target, weight, gamma, alpha):
+def _focal_loss(logits: Tensor, target: Tensor, weight: Tensor, gamma: float,
+                alpha: float) -> Tensor:
     classes = logits.size(1)
     # Background is class number `classes`: one column too many, cut off again.
     positive = functional.one_hot(target, classes + 1)[:, :classes].to(logits.dtype)
@@ -104,28 +114,28 @@ def _focal_loss(logits, target, weight, gamma, alpha):
     return loss
 
 
-def _computable(tensor):
+def _computable(tensor: Tensor) -> Tensor:
     """Half precision is computed in single: not every device has the operators for it."""
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
 
 
-def _check_average(pool_mode):
+def _check_average(pool_mode: int) -> None:
     if pool_mode != 1:
         raise _not_supplied('roi_align with pool_mode="max"')
 
 
-def _not_supplied(name):
+def _not_supplied(name: str) -> NotImplementedError:
     return NotImplementedError(
         f'The mmcv operator {name} is not available without compiled mmcv: run `make mmcv-ops`, '
         'or, with torch installed, `pip install "setuptools<81" wheel ninja` and then '
         '`MMCV_WITH_OPS=1 pip install --no-build-isolation --no-binary mmcv mmcv==2.1.0`.')
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name.startswith('_'):
         raise AttributeError(f'module {__name__} has no attribute {name}')
 
-    def operator(*args, **kwargs):
+    def operator(*args, **kwargs) -> Any:
         raise _not_supplied(name)
 
     operator.__name__ = name

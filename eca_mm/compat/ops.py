@@ -7,13 +7,16 @@ import importlib
 import importlib.util
 import sys
 from pathlib import Path
+from typing import Any
+
+from torch import Tensor
 
 from eca_mm.utils.errors import UserError
 
 NAME = 'mmcv._ext'
 
 
-def install():
+def install() -> bool:
     """Supplies ``mmcv._ext`` unless a compiled one is installed.
 
     Returns:
@@ -39,23 +42,24 @@ def install():
         return False
     # A module loaded from a file: mmcv and mmengine look for its spec and its loader.
     spec = importlib.util.spec_from_file_location(NAME, Path(__file__).with_name('mmcv_ext.py'))
+    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     sys.modules[NAME] = mmcv._ext = module
     return True
 
 
-def _adapt(operators):
+def _adapt(operators: Any) -> None:
     """Mends what mmcv's compiled operators do with feature maps in channels_last and doubles."""
     align, nms = operators.roi_align_forward, operators.nms
 
     @functools.wraps(align)
-    def roi_align_forward(input, *args, **kwargs):
+    def roi_align_forward(input: Tensor, *args, **kwargs) -> None:
         # It reads the memory as if it were contiguous, and pools other pixels silently.
         return align(input.contiguous(), *args, **kwargs)
 
     @functools.wraps(nms)
-    def nms_in_single(boxes, scores, *args, **kwargs):
+    def nms_in_single(boxes: Tensor, scores: Tensor, *args, **kwargs) -> Tensor:
         # It has no double precision; single is what mmcv compares in, and indices come back.
         return nms(boxes.float(), scores.float(), *args, **kwargs)
 
@@ -63,7 +67,7 @@ def _adapt(operators):
         operators.roi_align_forward, operators.nms = roi_align_forward, nms_in_single
 
 
-def _check_torchvision():
+def _check_torchvision() -> None:
     """Importing torchvision fails, or leaves its operators out, if built for another torch."""
     import torch
     try:

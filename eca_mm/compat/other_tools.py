@@ -26,6 +26,8 @@ def other_tools(package: str) -> dict[str, Path]:
         UserError: If the package has none, as in an installation from source in place.
     """
     spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise UserError(f'{package} is not installed.')
     origin = Path(spec.origin).parent
     # A wheel has them in .mim, a checkout beside the package.
     for folder in (origin / '.mim' / 'tools', origin.parent / 'tools'):

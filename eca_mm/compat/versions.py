@@ -32,7 +32,7 @@ BUILT_FOR = 'torchvision built for torch'
 UNKNOWN = ''
 
 
-def installed():
+def installed() -> dict[str, str]:
     """Reads from the packages' metadata, without importing any, what is installed.
 
     Returns:
@@ -58,7 +58,7 @@ def installed():
     return found
 
 
-def check(versions):
+def check(versions: dict[str, str]) -> None:
     """Refuses combinations that are known not to work.
 
     Args:
@@ -72,7 +72,7 @@ def check(versions):
         raise UserError(sentence)
 
 
-def _problem(versions):
+def _problem(versions: dict[str, str]) -> str | None:
     """Returns the sentence for the first thing that is wrong, None if nothing is."""
     python = versions['python']
     if not (3, 10) <= _release(python) < (3, 14):
@@ -120,17 +120,17 @@ def _problem(versions):
     return None
 
 
-def _release(version):
+def _release(version: str) -> tuple[int, ...]:
     """Returns the numbers of ``'2.12.1+cpu'`` without trailing zeros, ``(2, 12, 1)``."""
-    numbers = [int(n) for n in re.match(r'[\d.]*', version)[0].split('.') if n]
+    numbers = [int(n) for n in re.findall(r'^[\d.]*', version)[0].split('.') if n]
     while numbers and numbers[-1] == 0:
         numbers.pop()
     return tuple(numbers)
 
 
-def _below(version, limit):
-    return bool(version) and _release(version) < limit
+def _below(version: str | None, limit: tuple[int, ...]) -> bool:
+    return version is not None and version != '' and _release(version) < limit
 
 
-def _at_least(version, limit):
-    return bool(version) and _release(version) >= limit
+def _at_least(version: str | None, limit: tuple[int, ...]) -> bool:
+    return version is not None and version != '' and _release(version) >= limit

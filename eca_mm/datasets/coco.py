@@ -53,7 +53,7 @@ class CheckedCocoDataset(CocoDataset):
     def __init__(self, *args: Any, image_ids: Sequence[int | str] | None = None,
                  allow_outside: bool = False, **kwargs: Any) -> None:
         self.image_ids, self.allow_outside = image_ids, allow_outside
-        self._roots: ImageRoots | None = None
+        self._roots: Any = None
         self._left_out: dict[str, list] = {}
         super().__init__(*args, **kwargs)
 

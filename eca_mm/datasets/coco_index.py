@@ -2,6 +2,7 @@
 import difflib
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from mmdet.datasets.api_wrappers import COCO
 
@@ -115,7 +116,7 @@ class CheckedCOCO(COCO):
     def _tidy_images(self) -> None:
         for image in self.dataset['images']:
             self._judge('image', image, check_image)
-        found = {}
+        found: dict = {}
         for image in self.dataset['images']:
             first = found.setdefault(image['id'], image)
             if first is not image and _same_image(first, image):
@@ -224,7 +225,7 @@ class CheckedCOCO(COCO):
         return [found[name] for name in cat_names if found[name] in ids]
 
 
-def check_names(classes: object) -> None:
+def check_names(classes: Any) -> None:
     """Look at the names of classes that a config gives.
 
     Args:

@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Any
 
 from mmdet.datasets.api_wrappers import COCO
 from mmdet.evaluation import CocoMetric
@@ -20,6 +21,7 @@ from .coco_index import CheckedCOCO, check_names
 
 class _Index(COCO):
     """COCO's index of the annotations of one evaluation, or of the predictions."""
+
 
     def __init__(self, content: dict) -> None:
         super().__init__()
@@ -60,10 +62,13 @@ class CheckedCocoMetric(CocoMetric):
             ``metric='segm'``, no masks.
     """
 
+    cat_ids: Any
+    img_ids: Any
+
     def __init__(self, ann_file: str | None = None, *args, **kwargs) -> None:
         super().__init__(None, *args, **kwargs)
         self.ann_file = ann_file
-        self._original_ids: tuple[list, list] | None = None
+        self._original_ids: tuple[list, list] = [], []
         if ann_file is not None:
             with (get_local_path(ann_file, backend_args=self.backend_args) as path,
                   contextlib.redirect_stdout(io.StringIO())):
@@ -71,7 +76,7 @@ class CheckedCocoMetric(CocoMetric):
             self._check_ground_truth()
 
     @property
-    def dataset_meta(self) -> dict | None:
+    def dataset_meta(self) -> Any:
         """Meta information of the data set; its classes must be in the annotation file."""
         return self._dataset_meta
 
@@ -149,7 +154,8 @@ class CheckedCocoMetric(CocoMetric):
         images, categories = self._original_ids
         image_ids = {ident: place for place, ident in enumerate(images, 1)}
         category_ids = {ident: place for place, ident in enumerate(categories, 1)}
-        annotations, lacking = [], 0
+        annotations: list[dict] = []
+        lacking = 0
         for ann in content['annotations']:
             if ann['image_id'] not in image_ids or ann['category_id'] not in category_ids:
                 continue

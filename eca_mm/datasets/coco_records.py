@@ -4,6 +4,7 @@ pycocotools hands numbers to C code that trusts them: a mask of the wrong size w
 memory, a polygon far outside the image fills all memory.
 """
 import math
+from typing import Any
 
 import numpy as np
 
@@ -71,7 +72,7 @@ def check_annotation(annotation: dict, image: dict | None) -> None:
     _check_id(annotation, 'category_id')
     box = annotation['bbox']
     if not (isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))
-            and -_LONGEST <= min(box) and max(box) <= _LONGEST):
+            and min(box) >= -_LONGEST and max(box) <= _LONGEST):
         raise BadRecord(f'the box {_short(box)}; four numbers x, y, width, height are expected')
     if not _is_number(annotation['area']):
         raise BadRecord(f'the area {_short(annotation["area"])}, which is not a number')
@@ -104,8 +105,9 @@ def usable_mask(mask: object) -> tuple[list | dict | None, str]:
         return None, ''
     if isinstance(mask, dict):
         return mask, ''
-    flat = not isinstance(mask[0], list)
-    polygons = [mask] if flat else mask
+    parts: list = list(mask)  # type: ignore[call-overload]
+    flat = not isinstance(parts[0], list)
+    polygons = [parts] if flat else parts
     kept = [polygon for polygon in polygons if len(polygon) >= 6 and len(polygon) % 2 == 0]
     if len(kept) == len(polygons):
         return kept, 'a polygon that is not in a list of polygons (put into one)' if flat else ''
@@ -126,7 +128,7 @@ def _check_id(record: dict, key: str, texts: bool = False) -> None:
                         + ('or a text ' if texts else '') + 'is expected')
 
 
-def _check_polygon(polygon, side: int) -> None:
+def _check_polygon(polygon: Any, side: int) -> None:
     if not isinstance(polygon, list) or not set(map(type, polygon)) <= {int, float}:
         raise BadRecord(f'the polygon {_short(polygon)}; numbers x, y, x, y ... are expected')
     if len(polygon) < 6 or len(polygon) % 2:
@@ -157,7 +159,8 @@ def _check_rle(mask: dict, height: int, width: int) -> None:
 
 def _decode_counts(text: str) -> list | None:
     """Decode COCO's compressed RLE: five bits a character, differences from the third run on."""
-    counts, value, shift = [], 0, 0
+    counts: list[int] = []
+    value = shift = 0
     for character in text:
         bits = ord(character) - 48
         if not 0 <= bits < 64 or shift > 30:
@@ -182,7 +185,7 @@ def _is_text(value: str) -> bool:
     return True
 
 
-def _is_number(value) -> bool:
+def _is_number(value: Any) -> bool:
     try:
         return type(value) in (int, float) and math.isfinite(value)
     except OverflowError:
@@ -197,7 +200,7 @@ def _are_finite(values: list) -> bool:
         return False
 
 
-def _short(value) -> str:
+def _short(value: Any) -> str:
     try:
         text = ascii(value)
     except (ValueError, RecursionError):

@@ -39,7 +39,7 @@ def _other_size(data: bytes) -> tuple[int, int] | None:
             return Image.open(io.BytesIO(data)).size
     except Image.DecompressionBombError as error:
         raise UserError(f'it would have more pixels than Pillow allows ({error})') from error
-    except Exception:  # noqa: BLE001  Pillow's plugins raise of any kind on a broken file
+    except Exception:
         return None
 
 

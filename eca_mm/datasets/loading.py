@@ -80,7 +80,7 @@ class LoadImage(LoadImageFromFile):
     """
 
     def __init__(self, *args, on_bad_image: str = 'error', blank: bool = False,
-                 report: str | None = None, max_pixels: int = Image.MAX_IMAGE_PIXELS,
+                 report: str | None = None, max_pixels: int | None = Image.MAX_IMAGE_PIXELS,
                  max_ratio: int = 200, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         if on_bad_image not in ('error', 'skip'):
@@ -123,7 +123,7 @@ class LoadImage(LoadImageFromFile):
         return np.zeros((height, width, 3), np.uint8)
 
     def _too_large(self, width: int, height: int) -> bool:
-        return width * height > self.max_pixels
+        return self.max_pixels is not None and width * height > self.max_pixels
 
     def _too_long(self, width: int, height: int) -> bool:
         return max(width, height) > self.max_ratio * min(width, height)

@@ -40,21 +40,23 @@ class SeededIndex(int):
         key (tuple[int, ...]): The draw's place in the run.
     """
 
-    def __new__(cls, index: int, key: tuple):
+    key: tuple
+
+    def __new__(cls, index: int, key: tuple) -> 'SeededIndex':
         """Make an int."""
         draw = super().__new__(cls, index)
         draw.key = key
         return draw
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         """Travel to a worker process."""
         return SeededIndex, (int(self), self.key)
 
-    def __mod__(self, other: int):
+    def __mod__(self, other: int) -> 'SeededIndex':
         """Stay a draw in RepeatDataset."""
         return SeededIndex(int(self) % other, self.key)
 
-    def __sub__(self, other: int):
+    def __sub__(self, other: int) -> 'SeededIndex':
         """Stay a draw in ConcatDataset."""
         return SeededIndex(int(self) - other, self.key)
 

@@ -82,7 +82,8 @@ def _check_target(out: Path, overwrite: bool) -> None:
 def _write_split(root: Path, split: str, count: int, size: int, seed: int) -> None:
     (root / split).mkdir(parents=True)
     (root / 'annotations').mkdir(exist_ok=True)
-    images, annotations = [], []
+    images: list[dict] = []
+    annotations: list[dict] = []
     for image_id in progress(range(1, count + 1), f'Drawing {count} {split} images'):
         name = f'{image_id:06d}.jpg'
         # A generator per image: how many images there are does not change any of them.

@@ -156,7 +156,7 @@ def current_scope() -> str:
 
 def _first_cause(error: BaseException) -> str:
     while error.__cause__ or (isinstance(error.__context__, SyntaxError)):
-        error = error.__cause__ or error.__context__
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
     return _one_line(error)
 
 

@@ -7,6 +7,7 @@ checkpoint holds and which resuming restores.
 import math
 import sys
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from mmengine.dataset import DefaultSampler, InfiniteSampler
 from mmengine.dist import get_world_size
@@ -161,5 +162,5 @@ def set_seed(loader: DataLoader, seed: int, differs_by_rank: bool) -> None:
         sampler.seed = seed
 
 
-def _sampler(loader: DataLoader):
+def _sampler(loader: DataLoader) -> Any:
     return getattr(loader.batch_sampler, 'sampler', None) or loader.sampler

@@ -1,12 +1,13 @@
 """Where in a training iteration the first NaN or infinite number comes from."""
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
 
-def find_culprit(model: nn.Module, batch, optim_wrapper) -> str:
+def find_culprit(model: nn.Module, batch: Any, optim_wrapper: Any) -> str:
     """Say what of an iteration is not finite first: images, annotations, weights or a layer.
 
     To find the layer the batch goes through the network once more.
@@ -30,23 +31,23 @@ def find_culprit(model: nn.Module, batch, optim_wrapper) -> str:
     return _first_layer(model, batch, optim_wrapper)
 
 
-def name_images(batch) -> str:
+def name_images(batch: Any) -> str:
     """Name the images of a batch by id and path, as far as its data samples know them."""
     return ', '.join(filter(None, (name_image(sample) for _, sample in _samples(batch))))
 
 
-def name_image(sample) -> str:
+def name_image(sample: Any) -> str:
     """Name the image of a data sample by id and path, as far as it knows them."""
     meta = getattr(sample, 'metainfo', {})
     parts = [f'id {meta["img_id"]}' if 'img_id' in meta else '', meta.get('img_path') or '']
     return ' '.join(filter(None, parts))
 
 
-def _first_layer(model: nn.Module, batch, optim_wrapper) -> str:
+def _first_layer(model: nn.Module, batch: Any, optim_wrapper: Any) -> str:
     names = {module: name for name, module in model.named_modules()}
-    found = []
+    found: list[str] = []
 
-    def look(module, inputs, output) -> None:
+    def look(module: nn.Module, inputs: Any, output: Any) -> None:
         if not found and not all(map(_finite, _tensors(output))):
             found.append(f'the output of layer {names[module]} ({type(module).__name__})')
 
@@ -64,13 +65,13 @@ def _first_layer(model: nn.Module, batch, optim_wrapper) -> str:
     return found[0] if found else ''
 
 
-def _samples(batch) -> Iterator[tuple]:
+def _samples(batch: Any) -> Iterator[tuple]:
     """Pairs of an image's tensor and its data sample, whatever the collate function makes."""
     if isinstance(batch, dict) and {'inputs', 'data_samples'} <= batch.keys():
         yield from zip(batch['inputs'], batch['data_samples'], strict=False)
 
 
-def _tensors(node) -> Iterator[Tensor]:
+def _tensors(node: Any) -> Iterator[Tensor]:
     if isinstance(node, Tensor):
         yield node
     elif isinstance(node, dict):

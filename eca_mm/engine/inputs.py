@@ -30,7 +30,7 @@ def _with_bases(path: str) -> Iterator[str]:
     yield path
     try:
         bases = Config._get_base_files(path)
-    except Exception:  # noqa: BLE001  a config in pure Python style imports its bases instead
+    except Exception:
         return
     for base in bases:
         yield from _with_bases(Config._get_cfg_path(base, path)[0])

@@ -1,12 +1,13 @@
 """mmengine's training loops, such that a resumed run repeats what it would have been."""
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 from mmengine.dist import get_rank
 from mmengine.logging import print_log
 from mmengine.registry import LOOPS
-from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -23,10 +24,16 @@ _NETWORK = 2**32
 class _Repeatable:
     """What the two loops share."""
 
+    _position: DataPosition | None
+    runner: Any
+    dataloader: Any
+    iter: int
+    _iter: int
+
     def run_iter(self, *args: Any) -> None:
         """Train on one batch, with random numbers that depend on the iteration only."""
         seed_generators(self.runner.seed, get_rank(), self.iter, _NETWORK)
-        super().run_iter(*args)
+        super().run_iter(*args)  # type: ignore[misc]
 
     def _saved_position(self) -> DataPosition | None:
         """Where the checkpoint's run was; None if its loop has not noted that."""
@@ -70,7 +77,7 @@ class RepeatableEpochLoop(_Repeatable, EpochBasedTrainLoop):
         **kwargs: All arguments of mmengine's loop.
     """
 
-    def __init__(self, runner, dataloader: dict | DataLoader, **kwargs: Any) -> None:
+    def __init__(self, runner: Runner, dataloader: dict | DataLoader, **kwargs: Any) -> None:
         self._prepare(dataloader)
         super().__init__(runner, dataloader, **kwargs)
         self._position = None
@@ -89,7 +96,7 @@ class RepeatableEpochLoop(_Repeatable, EpochBasedTrainLoop):
         saved = self._saved_position() or now.at(max(self._iter, now.iter))
         if saved.epoch > self._epoch:
             # The last iteration of an epoch that has not been ended yet.
-            position = replace(now, left=0)
+            position: DataPosition | None = replace(now, left=0)
         else:
             # A note of an earlier epoch is of no use.
             saved = saved if saved.epoch == self._epoch else now
@@ -105,7 +112,7 @@ class RepeatableEpochLoop(_Repeatable, EpochBasedTrainLoop):
                 + ('starts anew' if position is None else f'goes on{where}' if where else 'follows')
                 + (', and the learning rate is still that of the checkpoint.' if changed else '.'))
         self._position = position or now
-        iteration = (self._epoch + 1) * length - self._position.left
+        iteration = (self._epoch + 1) * length - (position or now).left
         if iteration != self._iter:
             self._iter = iteration
             follow_new_length(self.runner, self._epoch, iteration, length)
@@ -142,7 +149,7 @@ class _NotStarted:
     def __len__(self) -> int:
         return len(self._loader)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator:
         return iter(())
 
 
@@ -160,7 +167,7 @@ class RepeatableIterLoop(_Repeatable, IterBasedTrainLoop):
         **kwargs: All arguments of mmengine's loop.
     """
 
-    def __init__(self, runner, dataloader: dict | DataLoader, **kwargs: Any) -> None:
+    def __init__(self, runner: Runner, dataloader: dict | DataLoader, **kwargs: Any) -> None:
         self._prepare(dataloader)
         if isinstance(dataloader, dict):
             dataloader = runner.build_dataloader(
@@ -187,7 +194,7 @@ class RepeatableIterLoop(_Repeatable, IterBasedTrainLoop):
         position.save(self.runner.message_hub)
         return super().run()
 
-    def _resume_data(self, sampler) -> DataPosition:
+    def _resume_data(self, sampler: Any) -> DataPosition:
         now = DataPosition.begin(self.dataloader)
         saved = self._saved_position() or now.at(self._iter)
         if hasattr(sampler, 'set_epoch'):
@@ -214,11 +221,11 @@ class FastForwardIterator:
         epoch (int): The sampler's epoch after these items.
     """
 
-    def __init__(self, iterator, count: int, sampler, epoch: int) -> None:
+    def __init__(self, iterator: Any, count: int, sampler: Any, epoch: int) -> None:
         self.iterator, self.count, self.sampler, self.epoch = iterator, count, sampler, epoch
         iterator._epoch = epoch
 
-    def __next__(self):
+    def __next__(self) -> Any:
         if self.count:
             self.count -= 1
             # A hook has set it to 0 since, and without workers the sampler has not begun yet.

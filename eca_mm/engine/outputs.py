@@ -13,7 +13,8 @@ def dump_predictions(runner: Runner, path: str) -> None:
         path (str): A .pkl file: mmdet's dump (masks as RLE) or mmengine's.
     """
     if scope(runner.cfg) == 'mmdet':
-        from mmdet.evaluation import DumpDetResults as Dump
+        from mmdet.evaluation import DumpDetResults
+        dump = DumpDetResults(out_file_path=path)
     else:
-        Dump = DumpResults
-    runner.test_evaluator.metrics.append(Dump(out_file_path=path))
+        dump = DumpResults(out_file_path=path)
+    runner.test_evaluator.metrics.append(dump)

@@ -147,7 +147,7 @@ class CheckedRunner(Runner):
         self._must_match = True
         super().resume(filename, *args, **kwargs)
 
-    def load_checkpoint(self, filename: str, map_location='cpu', strict: bool = False,
+    def load_checkpoint(self, filename: str, map_location: Any = 'cpu', strict: bool = False,
                         **kwargs) -> dict:
         """Load weights.
 

@@ -3,9 +3,10 @@ import logging
 from itertools import chain
 
 from mmengine.logging import print_log
+from mmengine.runner import Runner
 
 
-def follow_new_length(runner, epoch: int, iteration: int, length: int) -> None:
+def follow_new_length(runner: Runner, epoch: int, iteration: int, length: int) -> None:
     """Set schedules that count iterations to where a run with these epochs would be.
 
     Args:

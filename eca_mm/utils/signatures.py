@@ -49,7 +49,8 @@ def show_parents_arguments(*hidden: str) -> Callable[[type], type]:
     """
 
     def decorate(cls: type) -> type:
-        own = inspect.signature(cls.__init__)
+        constructor = vars(cls)['__init__']
+        own = inspect.signature(constructor)
         shown = [parameter for parameter in own.parameters.values()
                  if parameter.kind is not parameter.VAR_KEYWORD]
         names = {parameter.name for parameter in shown} | set(hidden)
@@ -58,7 +59,7 @@ def show_parents_arguments(*hidden: str) -> Callable[[type], type]:
                   for name, parameter in found.items() if name not in names]
         if takes_others:
             shown += [p for p in own.parameters.values() if p.kind is p.VAR_KEYWORD]
-        cls.__init__.__signature__ = own.replace(parameters=shown)
+        constructor.__signature__ = own.replace(parameters=shown)
         return cls
 
     return decorate

@@ -54,9 +54,9 @@ class SavePicturesHook(Hook):
             if path is None:
                 image, name = _input(data_batch, index), self._number(runner, batch_idx, sample)
             else:
-                image, name = self._image(path, sample), self.names.get(path)
-                # A data set that does not list its images.
-                name = name or picture_name(_inner(path))
+                # A data set may not list its images.
+                image = self._image(path, sample)
+                name = self.names.get(path) or picture_name(_inner(path))
             target = os.path.join(self.folder, name)
             write_picture(self.drawer.draw(image, sample), target)
             self.written.append(name)
@@ -134,6 +134,6 @@ def _parts(dataset: Dataset) -> Iterator[Dataset]:
 
 def _input(data_batch: dict | None, index: int) -> np.ndarray:
     """What the model was given, for images that are not files."""
-    image = data_batch['inputs'][index].cpu().numpy()
+    image = (data_batch or {})['inputs'][index].cpu().numpy()
     image = image[:1].repeat(3, 0) if len(image) != 3 else image
     return image.transpose(1, 2, 0)[..., ::-1].clip(0, 255).astype(np.uint8)

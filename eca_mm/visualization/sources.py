@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import mmcv
@@ -162,7 +163,9 @@ class VideoFile:
     """
 
     def __init__(self, path: str, fps: float) -> None:
-        self.path, self.fps, self.writer, self.size = path, fps, None, (0, 0)
+        self.path, self.fps = path, fps
+        self.writer: Any = None
+        self.size: tuple[int, ...] = (0, 0)
         self.partial = os.path.join(os.path.dirname(path), f'.{os.getpid()}.{Path(path).name}')
 
     def add(self, frame: np.ndarray) -> None:
@@ -174,7 +177,7 @@ class VideoFile:
         if self.writer is None:
             os.makedirs(os.path.dirname(self.path) or '.', exist_ok=True)
             self.size = frame.shape[1::-1]
-            self.writer = cv2.VideoWriter(self.partial, cv2.VideoWriter_fourcc(*'mp4v'), self.fps,
+            self.writer = cv2.VideoWriter(self.partial, cv2.VideoWriter.fourcc(*'mp4v'), self.fps,
                                           self.size)
             if not self.writer.isOpened():
                 raise UserError(f'{printable(self.path)} cannot be written: OpenCV has no MP4 '

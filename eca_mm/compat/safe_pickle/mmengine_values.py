@@ -25,7 +25,7 @@ SAVED_METHODS = {
     ONE_CYCLE: {name: getattr(OneCycleParamScheduler, name)
                 for name in ('_annealing_cos', '_annealing_linear')},
 }
-NUMPY_TYPES = frozenset('b1 i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8'.split())
+NUMPY_TYPES = frozenset(['b1', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', 'f2', 'f4', 'f8'])
 
 
 class NumpyType:

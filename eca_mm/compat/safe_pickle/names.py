@@ -47,8 +47,8 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, requires_grad: An
             hooks: Any = None, metadata: Any = None) -> torch.Tensor | TensorNote:
     noted = isinstance(storage, StorageNote)
     expect(noted or type(storage) is torch.storage.TypedStorage, 'a tensor without a storage')
-    sides = (*size, *stride, offset) if type(size) is type(stride) is tuple or isinstance(
-        size, torch.Size) and type(stride) is tuple else (-1,)
+    sides = (*size, *stride, offset) if type(size) is type(stride) is tuple or (isinstance(
+        size, torch.Size) and type(stride) is tuple) else (-1,)
     expect(all(map(is_count, sides)) and len(size) == len(stride) <= 64
            and type(requires_grad) is bool and not metadata and (hooks is None or (
                type(hooks) is OrderedDict and not hooks)), 'a tensor of a kind of its own')
@@ -82,7 +82,7 @@ UNUSABLE = {
     f'{_TENSORS}device_tensor_from_numpy': 'a tensor of another kind of device',
     f'{_TENSORS}device_tensor_from_cpu_tensor': 'a tensor of another kind of device',
 }
-_BUILDERS = {
+_BUILDERS: dict[str, Any] = {
     f'{_TENSORS}tensor': _tensor, f'{_TENSORS}tensor_v2': _tensor,
     f'{_TENSORS}parameter': _parameter, **PLAIN, **MMENGINE,
 }

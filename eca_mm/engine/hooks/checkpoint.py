@@ -3,10 +3,12 @@ import os
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
+from mmengine.runner import Runner
 
 from eca_mm.compat.file_backend import AtomicLocalBackend
 
@@ -15,7 +17,7 @@ class _LateRemoval(AtomicLocalBackend):
     """A local backend whose removals wait until they are released."""
 
     def __init__(self) -> None:
-        self._waiting = []
+        self._waiting: list = []
 
     def remove(self, filepath: str | Path) -> None:
         """Note a file for removal."""
@@ -43,10 +45,11 @@ class SafeCheckpointHook(CheckpointHook):
         **kwargs: All arguments of :class:`mmengine.hooks.CheckpointHook`.
     """
 
-    def before_train(self, runner) -> None:
+    def before_train(self, runner: Runner) -> None:
         """Set earlier checkpoints aside and prepare saving."""
         super().before_train(runner)
-        if type(self.file_backend) is not AtomicLocalBackend:
+        backend: Any = self.file_backend
+        if type(backend) is not AtomicLocalBackend:
             return
         self.file_backend = _LateRemoval()
         if is_main_process():
@@ -60,7 +63,7 @@ class SafeCheckpointHook(CheckpointHook):
             if path.suffix[1:].isdigit():
                 path.unlink()
 
-    def _set_aside(self, runner) -> None:
+    def _set_aside(self, runner: Runner) -> None:
         pattern = self.filename_tmpl.format('*')
         out = Path(self.out_dir)
         earlier = [*out.glob(pattern), *out.glob(f'best_*_{pattern}'),
@@ -74,11 +77,11 @@ class SafeCheckpointHook(CheckpointHook):
                 f'{out} holds {len(earlier)} files of an earlier run, which is not resumed: '
                 f'they are now in {folder}.')
 
-    def _save_checkpoint_with_step(self, runner, step, meta) -> None:
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: Any) -> None:
         super()._save_checkpoint_with_step(runner, step, meta)
         self._release()
 
-    def _save_best_checkpoint(self, runner, metrics) -> None:
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         super()._save_best_checkpoint(runner, metrics)
         self._release()
 

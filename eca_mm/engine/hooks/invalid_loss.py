@@ -1,12 +1,14 @@
 """Stopping a run whose weights would be lost."""
 import functools
 import math
+from typing import Any
 
 import torch
 from mmengine.dist import all_gather_object, all_reduce
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS
+from mmengine.runner import Runner
 
 from eca_mm.engine.diagnosis import find_culprit, name_images
 from eca_mm.utils.errors import UserError
@@ -36,9 +38,9 @@ class StopOnInvalidLossHook(Hook):
 
     def __init__(self, gradients: bool = True) -> None:
         self.gradients = gradients
-        self._bad_gradients = []
+        self._bad_gradients: list[str] = []
 
-    def before_train(self, runner) -> None:
+    def before_train(self, runner: Runner) -> None:
         """Look at the gradients before each step.
 
         Args:
@@ -72,13 +74,14 @@ class StopOnInvalidLossHook(Hook):
 
         # Not one of PyTorch's hooks: once PyTorch 2.1 has compiled anything, it calls none of them.
         @functools.wraps(step)
-        def checked_step(*args, **kwargs):
+        def checked_step(*args, **kwargs) -> Any:
             check()
             return step(*args, **kwargs)
 
         optimizer.step = checked_step
 
-    def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
+                         outputs: Any = None) -> None:
         """Check what the iteration has found.
 
         Args:
@@ -99,9 +102,9 @@ class StopOnInvalidLossHook(Hook):
         if not culprit and gradients:
             culprit = f'the gradient of {gradients[0]}' + (
                 f' and {len(gradients) - 1} more' if len(gradients) > 1 else '')
-        found = f'{_parts(losses)} on the images {name_images(data_batch)}'
+        found: str | None = f'{_parts(losses)} on the images {name_images(data_batch)}'
         if culprit:
-            found += f', where {culprit} is the first that is not finite'
+            found = f'{found}, where {culprit} is the first that is not finite'
         elif not bad_loss:
             # Another process's gradients are this one's too, but not its images.
             found = None
@@ -113,7 +116,7 @@ class StopOnInvalidLossHook(Hook):
             f'{found}; earlier checkpoints are untouched: look at these images, lower the '
             'learning rate or clip the gradients, and go on with --resume.')
 
-    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuse to save invalid weights.
 
         Args:

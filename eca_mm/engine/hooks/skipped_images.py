@@ -6,6 +6,7 @@ import os
 from mmengine.dist import all_gather_object, get_rank, is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
+from mmengine.runner import Runner
 
 
 class ListSkippedImagesHook(Hook):
@@ -23,7 +24,7 @@ class ListSkippedImagesHook(Hook):
         self.path = os.path.join(folder, f'skipped_images_{get_rank()}.txt')
         self._seen = 0
 
-    def _after_epoch(self, runner, mode: str = 'train') -> None:
+    def _after_epoch(self, runner: Runner, mode: str = 'train') -> None:
         lines = []
         if os.path.isfile(self.path):
             with open(self.path, encoding='utf-8') as stream:

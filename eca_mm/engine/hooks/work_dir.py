@@ -1,9 +1,11 @@
 """Noticing that the place for the results is gone."""
 import os
+from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
+from mmengine.runner import Runner
 
 from eca_mm.utils.errors import UserError
 
@@ -22,7 +24,8 @@ class KeepWorkDirHook(Hook):
     # Before the loggers, which cannot write any more.
     priority = 'VERY_HIGH'
 
-    def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
+                         outputs: Any = None) -> None:
         """Look for the work directory.
 
         Args:
