@@ -11,6 +11,8 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
 
+from eca_mm.backbones.two_stream import input_channels
+
 
 @dataclass(frozen=True)
 class Complexity:
@@ -42,7 +44,7 @@ class _TensorForward(nn.Module):
         self.data_samples = data_samples
 
     def forward(self, inputs: Tensor) -> Any:
-        """Put images (N, 3, H, W) through backbone, neck and heads, without post-processing."""
+        """Put images (N, C, H, W) through backbone, neck and heads, without post-processing."""
         return self.model(inputs, self.data_samples, mode='tensor')
 
 
@@ -93,7 +95,8 @@ def measure_complexity(model: nn.Module, shape: tuple[int, int] | None = None) -
     height, width = shape or ((800, 1280) if is_detector else (224, 224))
     data_samples = [data_sample(height, width)] if is_detector else None
     forward = _TensorForward(model, data_samples)
-    inputs = torch.rand(1, 3, height, width, device=next(model.parameters()).device)
+    inputs = torch.rand(1, input_channels(model), height, width,
+                        device=next(model.parameters()).device)
     flops, activations = (
         analyzer(forward, inputs).unsupported_ops_warnings(False).uncalled_modules_warnings(
             False).tracer_warnings('none').total()

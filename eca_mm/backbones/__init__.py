@@ -2,8 +2,10 @@
 from .mobilenet_v2 import AttentionMobileNetV2, ECAMobileNetV2
 from .resnet import AttentionResNet, ECAResNet
 from .resnet_d import AttentionResNetD, ECAResNetD
+from .stream_fusion import AttentionFusion, ConcatFusion
+from .two_stream import TwoStreamBackbone
 
 __all__ = [
-    'AttentionMobileNetV2', 'AttentionResNet', 'AttentionResNetD', 'ECAMobileNetV2', 'ECAResNet',
-    'ECAResNetD'
+    'AttentionFusion', 'AttentionMobileNetV2', 'AttentionResNet', 'AttentionResNetD',
+    'ConcatFusion', 'ECAMobileNetV2', 'ECAResNet', 'ECAResNetD', 'TwoStreamBackbone'
 ]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from mmengine.registry import MODELS
 from torch import nn
 
+from eca_mm.backbones.two_stream import TwoStreamBackbone, load_with_repeated_stem
 from eca_mm.checkpoints import KeyReport
 from eca_mm.compat import load_checkpoint_file
 from eca_mm.engine.runner import check_pretrained
@@ -26,17 +27,20 @@ def check(context: ConfigContext) -> Iterator[Finding]:
         Finding: An error for a file that is missing, unusable or of another network; a warning
         where a part of the model would start without weights.
     """
+    streams = {id(node.get(part)) for _, node in walk(context.config.model, 'model')
+               if node.get('type') in ('TwoStreamBackbone', TwoStreamBackbone)
+               for part in ('frame', 'event')}
     for where, node in walk(context.config.model, 'model'):
         inits = node.get('init_cfg') or ()
         for init in [inits] if isinstance(inits, dict) else inits:
             if isinstance(init, dict) and init.get('type') == 'Pretrained':
-                yield from _check_part(f'{where}.init_cfg', node, init)
+                yield from _check_part(f'{where}.init_cfg', node, init, id(node) in streams)
     path = context.config.get('load_from')
     if path and '://' not in path:
         yield from _check_whole(context, path)
 
 
-def _check_part(where: str, node: dict, init: dict) -> Iterator[Finding]:
+def _check_part(where: str, node: dict, init: dict, is_stream: bool) -> Iterator[Finding]:
     path = str(init.get('checkpoint'))
     where_file = f'{where}.checkpoint'
     if '://' in path:
@@ -50,6 +54,10 @@ def _check_part(where: str, node: dict, init: dict) -> Iterator[Finding]:
     if module is None:
         return
     try:
+        if is_stream and node.get('in_channels', 3) != 3:
+            # Its first convolution takes the weights in another form.
+            load_with_repeated_stem(module, init)
+            return
         report = check_pretrained(module)
     except UserError as error:
         prefix = init.get('prefix') or ''

@@ -8,6 +8,7 @@ import torch
 from mmdet.models.detectors.base import BaseDetector
 from torch import Tensor, nn
 
+from eca_mm.backbones.two_stream import input_channels
 from eca_mm.utils.errors import UserError
 
 SUFFIXES = {'onnx': '.onnx', 'torch-export': '.pt2', 'torchscript': '.pt'}
@@ -35,7 +36,8 @@ class TensorModel(nn.Module):
         """Compute logits or feature maps.
 
         Args:
-            images (Tensor): Normalised images of shape (N, 3, H, W).
+            images (Tensor): Normalised images of shape (N, C, H, W), with three channels or those
+                of a two-stream backbone.
 
         Returns:
             tuple[Tensor, ...]: Logits of shape (N, classes) of a classifier, the maps
@@ -59,7 +61,7 @@ def output_names(model: TensorModel, shape: tuple[int, int]) -> list[str]:
         list[str]: ``logits``, or ``map0``, ``map1`` ... from the largest map on.
     """
     with torch.no_grad():
-        outputs = model(torch.zeros(1, 3, *shape))
+        outputs = model(torch.zeros(1, input_channels(model), *shape))
     return [f'map{i}' if value.dim() == 4 else 'logits' for i, value in enumerate(outputs)]
 
 
@@ -107,7 +109,7 @@ def export(model: TensorModel,
     """
     check_format(kind)
     # A batch of one would be taken for a constant.
-    images = torch.randn(2, 3, *shape)
+    images = torch.randn(2, input_channels(model), *shape)
     axes = {axis: name for axis, name in _DIMENSIONS.items() if axis == 0 or not fixed_size}
     notes = dict(notes or {})
     with torch.no_grad(), warnings.catch_warnings():

@@ -22,7 +22,7 @@ class Difference:
     """How far a file is from its model for one input.
 
     Attributes:
-        shape (tuple[int, ...]): Shape (N, 3, H, W) of the images.
+        shape (tuple[int, ...]): Shape (N, C, H, W) of the images.
         largest (float): Largest difference of any output value.
         relative (float): The same beside the largest value of that output.
     """
@@ -32,19 +32,23 @@ class Difference:
     relative: float
 
 
-def shapes_to_try(shape: tuple[int, int], fixed_size: bool = False) -> list[tuple[int, ...]]:
+def shapes_to_try(shape: tuple[int, int], fixed_size: bool = False, channels: int = 3
+                  ) -> list[tuple[int, ...]]:
     """Choose batches and sizes that tell whether a file takes any.
 
     Args:
         shape (tuple[int, int]): Height and width that the file was traced with.
         fixed_size (bool): Whether it takes no other. Defaults to False.
+        channels (int): Channels C of the input. Defaults to 3.
 
     Returns:
-        list[tuple[int, ...]]: Shapes (N, 3, H, W), odd ones among them.
+        list[tuple[int, ...]]: Shapes (N, C, H, W), odd ones among them.
     """
     height, width = shape
-    others = [] if fixed_size else [(2, 3, height * 3 // 4 | 1, width), (1, 3, height, width + 33)]
-    return [(1, 3, height, width), (3, 3, height, width), *others]
+    sizes = [(1, height, width), (3, height, width)]
+    if not fixed_size:
+        sizes += [(2, height * 3 // 4 | 1, width), (1, height, width + 33)]
+    return [(number, channels, *size) for number, *size in sizes]
 
 
 def compare(model: TensorModel, path: Path, kind: str,
@@ -56,7 +60,7 @@ def compare(model: TensorModel, path: Path, kind: str,
         path (Path): The file.
         kind (str): Its format, a key of :data:`eca_mm.deploy.export.SUFFIXES`; ONNX files run in
             ONNX Runtime, the others in PyTorch.
-        shapes (Iterable[tuple[int, ...]]): Shapes (N, 3, H, W) of the images.
+        shapes (Iterable[tuple[int, ...]]): Shapes (N, C, H, W) of the images.
 
     Returns:
         list[Difference]: One per shape. NaN counts as infinitely far.

@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 from eca_mm.analysis import build_model
+from eca_mm.backbones.two_stream import input_channels
 from eca_mm.deploy import fuse
 from eca_mm.deploy.export import SUFFIXES, TensorModel, check_format, export, output_names
 from eca_mm.deploy.metadata import load_weights, metadata_of
@@ -54,7 +55,8 @@ def main() -> None:
         path = Path(folder) / f'model{SUFFIXES[args.format]}'
         export(exported, path, args.format, shape, output_names(model, shape), args.fixed_size,
                notes)
-        differences = compare(model, path, args.format, shapes_to_try(shape, args.fixed_size))
+        differences = compare(model, path, args.format, shapes_to_try(
+            shape, args.fixed_size, input_channels(built)))
         for found in differences:
             print(f'{" x ".join(map(str, found.shape))}: largest difference {found.largest:.2g}, '
                   f'{found.relative:.2g} of the largest value')

@@ -1,0 +1,198 @@
+"""Two backbones beside each other, one for frames and one for events."""
+from __future__ import annotations
+
+import copy
+
+import torch
+from mmengine.logging import print_log
+from mmengine.model import BaseModule
+from mmengine.registry import MODELS
+from mmengine.runner import CheckpointLoader
+from torch import Tensor, nn
+
+from eca_mm.utils.errors import UserError
+
+
+@MODELS.register_module()
+class TwoStreamBackbone(BaseModule):
+    """A frame stream and an event stream, fused stage by stage (Cao et al., ECCV 2024).
+
+    It takes one map that holds the channels of the frame, then those of the events
+    (:class:`eca_mm.datasets.StackEvents`), so detectors need not know that there are two.
+
+    A stream that starts from ``init_cfg=dict(type='Pretrained')`` weights of another number of
+    input channels, as the event stream does with those of ImageNet, gets the average of the
+    first convolution's weights over their channels, repeated for all of its own.
+
+    Args:
+        frame (dict | None): Config of the frame stream, any registered backbone that puts out
+            several maps. None for events only.
+        event (dict | None): Config of the event stream, with ``in_channels`` as many as the voxel
+            grid has bins. None for frames only.
+        fusion (dict | None): Config of what makes one map of two in every stage:
+            :class:`~eca_mm.backbones.stream_fusion.ConcatFusion` or
+            :class:`~eca_mm.backbones.stream_fusion.AttentionFusion`. None with one stream.
+        frame_channels (int): Channels of the frame in the input. Defaults to 3.
+        event_channels (int): Channels of the events in the input. Defaults to 5.
+        init_cfg (dict, optional): As everywhere in mmengine.
+
+    Attributes:
+        out_channels (tuple[int, ...]): Channels of the output maps.
+
+    Raises:
+        ValueError: If no stream is given, one stream comes with a fusion or two without, or the
+            streams do not put out equally many maps.
+    """
+
+    def __init__(self,
+                 frame: dict | None,
+                 event: dict | None,
+                 fusion: dict | None = None,
+                 frame_channels: int = 3,
+                 event_channels: int = 5,
+                 init_cfg: dict | None = None) -> None:
+        super().__init__(init_cfg)
+        if frame is None and event is None:
+            raise ValueError('frame and event are both None; give the config of at least one '
+                             'stream.')
+        if (fusion is None) != (frame is None or event is None):
+            raise ValueError('fusion must be given with two streams, as '
+                             "dict(type='ConcatFusion'), and be None with one.")
+        self.frame_channels, self.event_channels = frame_channels, event_channels
+        self._pretrained: dict[str, dict] = {}
+        channels = []
+        for name, config, size in (('frame_stream', frame, frame_channels),
+                                   ('event_stream', event, event_channels)):
+            if config is not None:
+                stream = MODELS.build(self._without_pretrained(name, config, size))
+                self.add_module(name, stream)
+                channels.append(_out_channels(name, stream, size))
+        if fusion is None:
+            self.out_channels = channels[0]
+            return
+        if len(channels[0]) != len(channels[1]):
+            raise ValueError(f'The frame stream puts out {len(channels[0])} maps and the event '
+                             f'stream {len(channels[1])}; set the same out_indices for both.')
+        self.fusions = nn.ModuleList(
+            MODELS.build(dict(fusion, frame_channels=c1, event_channels=c2))
+            for c1, c2 in zip(*channels, strict=True))
+        self.out_channels = tuple(module.out_channels for module in self.fusions)
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the input: frame and events."""
+        return self.frame_channels + self.event_channels
+
+    def _without_pretrained(self, name: str, config: dict, channels: int) -> dict:
+        """Keep pretrained weights back that mmengine could not load for their first layer."""
+        config = copy.deepcopy(dict(config))
+        init_cfg = config.get('init_cfg')
+        if channels != 3 and isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained':
+            self._pretrained[name] = config.pop('init_cfg')
+        return config
+
+    def init_weights(self) -> None:
+        """Initialise the streams, with pretrained weights where they are named.
+
+        Raises:
+            UserError: If these weights are of another architecture.
+        """
+        was_init = self.is_init
+        super().init_weights()
+        if not was_init:
+            for name, init_cfg in self._pretrained.items():
+                load_with_repeated_stem(getattr(self, name), init_cfg)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Compute the fused maps.
+
+        Args:
+            x (Tensor): Frames and voxel grids of shape (N, frame_channels + event_channels, H, W).
+
+        Returns:
+            tuple[Tensor, ...]: One map (N, out_channels[i], H / stride, W / stride) per stage.
+
+        Raises:
+            ValueError: If the input has another number of channels.
+        """
+        if not torch.jit.is_tracing() and (x.dim() != 4 or x.size(1) != self.in_channels):
+            raise ValueError(
+                f'TwoStreamBackbone got an input of shape {tuple(x.shape)}, but expects (N, '
+                f'{self.in_channels}, H, W): {self.frame_channels} channels of the frame and '
+                f'{self.event_channels} of the events.')
+        frames, events = x.split([self.frame_channels, self.event_channels], 1)
+        maps = [stream(part) for stream, part in (
+            (getattr(self, 'frame_stream', None), frames),
+            (getattr(self, 'event_stream', None), events)) if stream is not None]
+        if len(maps) == 1:
+            return tuple(maps[0])
+        return tuple(fuse(frame, event)
+                     for fuse, frame, event in zip(self.fusions, *maps, strict=True))
+
+
+def _out_channels(name: str, stream: nn.Module, in_channels: int) -> tuple[int, ...]:
+    """Channels of the maps that a stream puts out, by trying it."""
+    first = next((module for module in stream.modules() if isinstance(module, nn.Conv2d)), None)
+    if first is not None and first.in_channels != in_channels:
+        raise ValueError(f'The {name} is built for {first.in_channels} input channels, but gets '
+                         f'{in_channels}; set in_channels={in_channels} in its config.')
+    parameter = next(stream.parameters())
+    mode = stream.training
+    stream.eval()
+    with torch.no_grad():
+        maps = stream(torch.zeros(1, in_channels, 64, 64, device=parameter.device,
+                                  dtype=parameter.dtype))
+    stream.train(mode)
+    return tuple(value.size(1) for value in maps)
+
+
+def load_with_repeated_stem(stream: nn.Module, init_cfg: dict) -> None:
+    """Load weights whose first convolution is for another number of input channels.
+
+    Args:
+        stream (nn.Module): A backbone.
+        init_cfg (dict): With ``checkpoint`` and, for a part of it, ``prefix``.
+
+    Raises:
+        UserError: If no weight fits by its name, or another than the first by its shape.
+    """
+    path, prefix = init_cfg['checkpoint'], init_cfg.get('prefix') or ''
+    checkpoint = CheckpointLoader.load_checkpoint(path, 'cpu')
+    prefix = prefix if not prefix or prefix.endswith('.') else f'{prefix}.'
+    weights = {name[len(prefix):]: value
+               for name, value in checkpoint.get('state_dict', checkpoint).items()
+               if name.startswith(prefix)}
+    stem = next(f'{name}.weight' for name, module in stream.named_modules()
+                if isinstance(module, nn.Conv2d))
+    own = stream.state_dict()
+    if stem in weights and weights[stem].dim() == 4 and weights[stem].shape != own[stem].shape:
+        channels = own[stem].size(1)
+        print_log(f'{path}: the first convolution ({stem}) has {weights[stem].size(1)} input '
+                  f'channels, this stream {channels}; its weights are averaged over the channels '
+                  f'and repeated {channels} times.', logger='current')
+        weights[stem] = weights[stem].mean(1, keepdim=True).repeat(1, channels, 1, 1)
+    matched = own.keys() & weights.keys()
+    wrong = sorted(name for name in matched if own[name].shape != weights[name].shape)
+    if wrong or not matched:
+        problem = (f'{wrong[0]} has shape {tuple(weights[wrong[0]].shape)} instead of '
+                   f'{tuple(own[wrong[0]].shape)}' if wrong else 'no name of a weight fits')
+        raise UserError(f'Pretrained weights {path} do not fit {type(stream).__name__}: {problem}; '
+                        'use weights of the same architecture, or set prefix.')
+    missing = sorted(own.keys() - matched)
+    if missing:
+        print_log(f'{path} lacks {len(missing)} weights, which start anew: '
+                  f'{", ".join(missing[:5])}.', logger='current')
+    stream.load_state_dict({name: weights[name] for name in matched}, strict=False)
+
+
+def input_channels(model: nn.Module) -> int:
+    """Channels of what a model takes: 3 of an image, with a two-stream backbone those of both.
+
+    Args:
+        model (nn.Module): A classifier, a detector or a backbone.
+
+    Returns:
+        int: The number of channels.
+    """
+    return next((module.in_channels for module in model.modules()
+                 if isinstance(module, TwoStreamBackbone)), 3)
