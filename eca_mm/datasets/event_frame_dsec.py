@@ -1,0 +1,276 @@
+"""DSEC in COCO's format: the published CSV labels, or those of DSEC-Detection."""
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import numpy as np
+from mmengine.utils import track_iter_progress
+
+from eca_mm.events import Calibration, DSECEventFile, frame_map, read_rectify_map, warp_frame
+from eca_mm.utils.atomic_files import write_atomically
+from eca_mm.utils.errors import UserError
+from eca_mm.utils.listing import some
+
+from .event_frame_records import Frame, Report, check_targets, read_csv_labels, write_split
+from .event_frame_splits import CSV_CLASSES, CSV_SPLIT, DET_CLASSES, DET_SPLIT
+
+SIZE = (480, 640)
+
+
+class Recording:
+    """A sequence's folder below DSEC's root, directly or in ``train/`` or ``test/``.
+
+    Args:
+        root (Path): DSEC's root.
+        name (str): The sequence.
+    """
+
+    def __init__(self, root: Path, name: str) -> None:
+        self.root, self.name = root, name
+        places = [root / part / name for part in ('', 'train', 'test')]
+        self.folder = next((place for place in places if place.is_dir()), None)
+
+    def path(self, *parts: str) -> str:
+        """A file of the sequence below the root, in POSIX form."""
+        return self.folder.joinpath(*parts).relative_to(self.root).as_posix()
+
+    @cached_property
+    def times(self) -> np.ndarray:
+        """Times of the frames in microseconds."""
+        path = self.folder / 'images/timestamps.txt'
+        try:
+            times = np.loadtxt(path, np.int64, ndmin=1)
+        except (OSError, ValueError) as error:
+            raise UserError(f'Times of frames {path} cannot be read ({error}); fetch the file '
+                            'again.') from error
+        return times
+
+    @cached_property
+    def span(self) -> tuple[int, int]:
+        """First and last moment of the recording in microseconds."""
+        with DSECEventFile(self.folder / 'events/left/events.h5') as file:
+            return file.start, file.end
+
+    @cached_property
+    def places(self) -> dict[str, np.ndarray]:
+        """Where an event view looks in the frame, by view; made when it is needed."""
+        return {}
+
+    def aligned_frame(self, index: int, view: str) -> str:
+        """The frame in an event view, which is drawn where it is missing.
+
+        Args:
+            index (int): Number of the frame.
+            view (str): ``'distorted'`` or ``'rectified'``.
+
+        Returns:
+            str: Its file below the root.
+
+        Raises:
+            UserError: If the frame or the calibration cannot be read.
+        """
+        folder = 'distorted' if view == 'distorted' else 'rectified_events'
+        name = self.path('images/left', folder, f'{index:06d}.png')
+        if not (self.root / name).is_file():
+            source = self.folder / f'images/left/rectified/{index:06d}.png'
+            frame = cv2.imread(str(source)) if source.is_file() else None
+            if frame is None:
+                raise UserError(f'Frame {source} is missing or cannot be decoded; fetch the images '
+                                f'of {self.name}, rectified or in the {view} view.')
+            warped = warp_frame(frame, self._places(view))
+            write_atomically(cv2.imencode('.png', warped)[1].tobytes(), self.root / name)
+        return name
+
+    def _places(self, view: str) -> np.ndarray:
+        if view not in self.places:
+            calibration = Calibration.read(self.folder / 'calibration/cam_to_cam.yaml')
+            rectify = (read_rectify_map(self.folder / 'events/left/rectify_map.h5', *SIZE)
+                       if view == 'distorted' else None)
+            self.places[view] = frame_map(calibration, view, rectify, *SIZE)
+        return self.places[view]
+
+
+def convert_dsec(root: str | os.PathLike,
+                 labels: Sequence[str | os.PathLike] = (),
+                 out: str | os.PathLike | None = None,
+                 view: str | None = None,
+                 window_ms: int = 50,
+                 npz: str | None = None,
+                 overwrite: bool = False) -> Report:
+    """Write annotation files of DSEC.
+
+    Args:
+        root (str | os.PathLike): Folder of the sequences, directly or in ``train/`` and ``test/``.
+        labels (Sequence[str | os.PathLike]): CSV files with the three classes and the published
+            split. Without them the ``tracks.npy`` of DSEC-Detection are read, with its eight
+            classes and its split.
+        out (str | os.PathLike, optional): Folder for the annotation files. Defaults to
+            ``annotations`` in the root.
+        view (str, optional): ``'distorted'`` or ``'rectified'``, the view of the boxes. Defaults
+            to the rectified one for CSV labels, the distorted one for DSEC-Detection.
+        window_ms (int): Length of the events before a frame, in milliseconds. Defaults to 50.
+        npz (str, optional): Folder below the root of voxel grids as the CSV labels name them,
+            which are used in place of the recordings.
+        overwrite (bool): Whether annotation files may be replaced. Defaults to False.
+
+    Returns:
+        Report: Frames and boxes by split and class, what was clipped or left out, which sequences
+        are missing and what was written.
+
+    Raises:
+        UserError: If a file is missing or cannot be used, or an annotation file is there already.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise UserError(f'DSEC folder {root} does not exist; give the one that holds the '
+                        'sequences.')
+    view = view or ('rectified' if labels else 'distorted')
+    out = Path(out) if out else root / 'annotations'
+    split, classes, kind = ((CSV_SPLIT, CSV_CLASSES, 'dsec') if labels
+                            else (DET_SPLIT, DET_CLASSES, 'dsec-det'))
+    names = {part: f'{kind}_{part}.json' for part in split}
+    check_targets(out, list(names.values()), overwrite)
+    report = Report()
+    make = _csv_frames if labels else _tracked_frames
+    found = make(root, split, view, 1000 * window_ms, report, labels, npz)
+    for part, name in names.items():
+        if found.get(part):
+            write_split(out, name, part, found[part], classes, report)
+    if not report.files:
+        raise UserError(f'{root} has none of the {sum(map(len, split.values()))} sequences of '
+                        f'{"the labels" if labels else "DSEC-Detection"}, such as '
+                        f'{split["test"][0]}; check the folder.')
+    return report
+
+
+def _recordings(root: Path, split: dict, report: Report) -> dict[str, tuple[str, Recording]]:
+    """The sequences that are there, by name, with their split."""
+    found = {}
+    for part, names in split.items():
+        for name in names:
+            recording = Recording(root, name)
+            if recording.folder is None:
+                report.missing.append(name)
+            else:
+                found[name] = part, recording
+    return found
+
+
+def _csv_frames(root: Path, split: dict, view: str, window: int, report: Report,
+                labels: Sequence[str | os.PathLike], npz: str | None) -> dict[str, list[Frame]]:
+    boxes: dict[str, list[tuple]] = {}
+    for path in labels:
+        for name, entries in read_csv_labels(path, CSV_CLASSES).items():
+            boxes.setdefault(name, []).extend(entries)
+    recordings = _recordings(root, split, report)
+    found: dict[str, list[Frame]] = {part: [] for part in split}
+    print(f'{len(boxes)} labelled frames', flush=True)
+    for name in track_iter_progress(sorted(boxes)):
+        match = re.fullmatch(r'(?:.*/)?([^/]+)/left/(\d{6})\.npz', name)
+        known = match and any(match[1] in names for names in split.values())
+        if not known:
+            raise UserError(f'{name!r} of the labels is not SEQUENCE/left/NUMBER.npz with a '
+                            'sequence of DSEC; check the files of labels.')
+        if match[1] not in recordings:
+            report.problems['labelled frames of sequences that are missing'] += 1
+            continue
+        part, recording = recordings[match[1]]
+        index = int(match[2])
+        published = f'transformed_images/{match[1]}/images/left/rectified/{index:06d}.png'
+        image = (published if view == 'rectified' and (root / published).is_file()
+                 else recording.aligned_frame(index, view))
+        if npz is not None:
+            frame = Frame(image, f'{npz}/{name}', None, view, SIZE, match[1])
+        else:
+            frame = _frame(recording, index, image, view, window, report)
+        if frame is not None:
+            frame.boxes = boxes[name]
+            found[part].append(frame)
+    print(flush=True)
+    return found
+
+
+def _frame(recording: Recording, index: int, image: str, view: str, window: int,
+           report: Report) -> Frame | None:
+    """A frame with its window of a recording; None where that lies outside."""
+    if index >= len(recording.times):
+        raise UserError(f'{recording.folder}/images/timestamps.txt has {len(recording.times)} '
+                        f'times, but the labels name frame {index}; fetch it again.')
+    time = int(recording.times[index])
+    start, end = recording.span
+    if time <= start or time - window > end:
+        report.problems['frames without events before them, left out'] += 1
+        return None
+    return Frame(image, recording.path('events/left/events.h5'), (time - window, time), view, SIZE,
+                 recording.name, recording.path('events/left/rectify_map.h5')
+                 if view == 'rectified' else None)
+
+
+def _tracked_frames(root: Path, split: dict, view: str, window: int, report: Report,
+                    labels: Sequence[str | os.PathLike], npz: str | None
+                    ) -> dict[str, list[Frame]]:
+    if npz is not None:
+        raise UserError('--npz goes with the CSV labels, whose voxel grids it names; give '
+                        '--labels too.')
+    found: dict[str, list[Frame]] = {part: [] for part in split}
+    recordings = _recordings(root, split, report)
+    print(f'{len(recordings)} sequences', flush=True)
+    for part, recording in track_iter_progress(list(recordings.values())):
+        tracks = read_tracks(recording.folder / 'object_detections/left/tracks.npy')
+        place = np.searchsorted(recording.times, tracks['t'].astype(np.int64))
+        place = place.clip(max=max(len(recording.times) - 1, 0))
+        belongs = recording.times[place] == tracks['t'].astype(np.int64)
+        if len(tracks) and not belongs.any():
+            raise UserError(f'No time of {recording.folder}/object_detections/left/tracks.npy is '
+                            'that of a frame in images/timestamps.txt; are both of the same '
+                            'sequence?')
+        if not belongs.all():
+            report.problems['boxes at times without a frame, left out'] += int((~belongs).sum())
+        for index in range(len(recording.times)):
+            frame = _frame(recording, index, '', view, window, report)
+            if frame is None:
+                continue
+            frame.file_name = recording.aligned_frame(index, view)
+            for box in tracks[(place == index) & belongs]:
+                x, y, width, height = (float(box[key]) for key in 'xywh')
+                frame.boxes.append((x, y, x + width, y + height, int(box['class_id'])))
+                frame.extra.append(dict(track_id=int(box['track_id']),
+                                        confidence=float(box['class_confidence'])))
+            found[part].append(frame)
+    print(flush=True)
+    return found
+
+
+def read_tracks(path: str | os.PathLike) -> np.ndarray:
+    """Read a ``tracks.npy`` of DSEC-Detection.
+
+    Args:
+        path (str | os.PathLike): The file.
+
+    Returns:
+        np.ndarray: Structured, with the fields ``t``, ``x``, ``y``, ``w``, ``h``, ``class_id``,
+        ``class_confidence`` and ``track_id`` in any order.
+
+    Raises:
+        UserError: If it cannot be read, lacks a field or has a class that is not among the eight.
+    """
+    try:
+        tracks = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f'Labels {path} cannot be read ({error}); fetch them again.') from error
+    needed = ('t', 'x', 'y', 'w', 'h', 'class_id', 'class_confidence', 'track_id')
+    lacking = [name for name in needed if name not in (getattr(tracks, 'dtype', None).names or ())]
+    if lacking:
+        raise UserError(f'Labels {path} have no field {lacking[0]!r}, only '
+                        f'{some(tracks.dtype.names or ())}; a tracks.npy of DSEC-Detection is '
+                        'expected.')
+    strange = sorted({int(label) for label in tracks['class_id']} - set(range(len(DET_CLASSES))))
+    if strange:
+        raise UserError(f'Labels {path} have the class_id {strange[0]}, but DSEC-Detection has '
+                        f'{len(DET_CLASSES)} classes from 0 on.')
+    return tracks

@@ -1,0 +1,156 @@
+"""Events drawn over frames, to see whether the two are aligned."""
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from eca_mm.datasets.event_frame import EventFrameDataset
+from eca_mm.events import (
+    Calibration,
+    DSECEventFile,
+    Events,
+    frame_map,
+    read_rectify_map,
+    rectify_events,
+    voxel_grid,
+    warp_frame,
+)
+from eca_mm.utils.errors import UserError
+
+# In BGR, of Okabe and Ito's palette: brighter, darker, and the boxes.
+BRIGHTER, DARKER, BOX = (0, 94, 213), (178, 114, 0), (66, 228, 240)
+
+
+def overlay(frame: np.ndarray,
+            grid: np.ndarray,
+            boxes: Sequence[tuple] = (),
+            names: Sequence[str] = ()) -> np.ndarray:
+    """Draw events over a frame.
+
+    Args:
+        frame (np.ndarray): The frame, uint8 of shape (H, W, 3) in BGR.
+        grid (np.ndarray): Its events, a voxel grid of shape (bins, H, W).
+        boxes (Sequence[tuple]): Boxes (x1, y1, x2, y2) to draw.
+        names (Sequence[str]): What to write above each, nothing for none.
+
+    Returns:
+        np.ndarray: The picture, uint8 of shape (H, W, 3): orange where it became brighter and blue
+        where it became darker, the stronger the more events.
+    """
+    total = np.asarray(grid, np.float64).sum(0)
+    # A few hot pixels do not make all others pale.
+    most = np.quantile(np.abs(total[total != 0]), .9) if total.any() else 1.
+    share = (np.abs(total) / most).clip(0, 1)[..., None]
+    colour = np.where(total[..., None] > 0, BRIGHTER, DARKER)
+    picture = (frame * (1 - share) + colour * share).astype(np.uint8)
+    scale = max(frame.shape[:2]) / 900
+    for place, box in enumerate(boxes):
+        x1, y1, x2, y2 = (round(float(value)) for value in box[:4])
+        cv2.rectangle(picture, (x1, y1), (x2, y2), BOX, 1)
+        if place < len(names):
+            cv2.putText(picture, names[place], (x1, max(y1 - 2, 8)), cv2.FONT_HERSHEY_SIMPLEX,
+                        max(.3, scale), BOX, 1, cv2.LINE_AA)
+    return picture
+
+
+def beside(frame: np.ndarray, grid: np.ndarray, boxes: Sequence[tuple] = (),
+           names: Sequence[str] = (), scale: int = 1) -> np.ndarray:
+    """Frame, events and both with boxes, side by side.
+
+    Args:
+        frame (np.ndarray): The frame, uint8 of shape (H, W, 3) in BGR.
+        grid (np.ndarray): Its events, a voxel grid of shape (bins, H, W).
+        boxes (Sequence[tuple]): Boxes (x1, y1, x2, y2) to draw.
+        names (Sequence[str]): What to write above each.
+        scale (int): How many times larger everything becomes. Defaults to 1.
+
+    Returns:
+        np.ndarray: The picture, uint8 of shape (scale * H, 3 * scale * W, 3).
+    """
+    size = (frame.shape[1] * scale, frame.shape[0] * scale)
+    frame = cv2.resize(frame, size, interpolation=cv2.INTER_NEAREST)
+    total = np.asarray(grid, np.float32).sum(0, keepdims=True)
+    total = cv2.resize(total[0], size, interpolation=cv2.INTER_NEAREST)[None]
+    grey = np.full_like(frame, 255)
+    boxes = [tuple(value * scale for value in box[:4]) for box in boxes]
+    return np.hstack([frame, overlay(grey, total), overlay(frame, total, boxes, names)])
+
+
+def draw_sequence(folder: str | os.PathLike, index: int, view: str, window_ms: int = 50
+                  ) -> np.ndarray:
+    """Draw a frame of a DSEC sequence with its events, aligned anew from the calibration.
+
+    Args:
+        folder (str | os.PathLike): The sequence.
+        index (int): Number of the frame.
+        view (str): ``'distorted'`` or ``'rectified'``.
+        window_ms (int): Milliseconds of events before the frame. Defaults to 50.
+
+    Returns:
+        np.ndarray: The picture, uint8 of shape (480, 1920, 3).
+
+    Raises:
+        UserError: If a file is missing or cannot be used.
+    """
+    folder = Path(folder)
+    source = folder / f'images/left/rectified/{index:06d}.png'
+    frame = cv2.imread(str(source)) if source.is_file() else None
+    if frame is None:
+        raise UserError(f'Frame {source} is missing or cannot be decoded; give the folder of a '
+                        'DSEC sequence and the number of one of its frames.')
+    rectify = read_rectify_map(folder / 'events/left/rectify_map.h5')
+    calibration = Calibration.read(folder / 'calibration/cam_to_cam.yaml')
+    try:
+        time = int(np.loadtxt(folder / 'images/timestamps.txt', np.int64, ndmin=1)[index])
+    except (OSError, ValueError, IndexError) as error:
+        raise UserError(f'{folder}/images/timestamps.txt has no time for frame {index} ({error}); '
+                        'fetch it again.') from error
+    with DSECEventFile(folder / 'events/left/events.h5') as file:
+        events = file.slice(time - 1000 * window_ms, time)
+    if view == 'rectified':
+        events = rectify_events(events, rectify)
+    return beside(warp_frame(frame, frame_map(calibration, view, rectify)), _grid(events, 480, 640))
+
+
+def _grid(events: Events, height: int, width: int) -> np.ndarray:
+    return voxel_grid(events.x, events.y, events.t, events.polarity, 1, height, width)
+
+
+def draw_records(annotations: str | os.PathLike, data_root: str, classes: Sequence[str],
+                 count: int) -> list[tuple[str, np.ndarray]]:
+    """Draw frames of an annotation file with their events and boxes, as a network gets them.
+
+    Args:
+        annotations (str | os.PathLike): What ``dsec_to_coco.py`` or ``ddd17_to_coco.py`` wrote.
+        data_root (str): The root of its files.
+        classes (Sequence[str]): Names of its classes.
+        count (int): How many frames, evenly spread.
+
+    Returns:
+        list[tuple[str, np.ndarray]]: A name for each, and its picture, uint8.
+    """
+    dataset = EventFrameDataset(
+        data_root=data_root, ann_file=os.path.abspath(annotations), test_mode=True,
+        metainfo=dict(classes=tuple(classes)), pipeline=[
+            dict(type='LoadImage'), dict(type='LoadEvents')])
+    found = []
+    for index in np.unique(np.linspace(0, len(dataset) - 1, count).round().astype(int)):
+        found.append(_record(dataset, int(index), classes))
+    return found
+
+
+def _record(dataset: EventFrameDataset, index: int, classes: Sequence[str]
+            ) -> tuple[str, np.ndarray]:
+    sample = dataset[index]
+    height, width = sample['img'].shape[:2]
+    if 'events' in sample:
+        grid = _grid(sample['events'], height, width)
+    else:
+        grid = sample['voxels'].transpose(2, 0, 1)
+    boxes = [(box['bbox'], classes[box['bbox_label']]) for box in sample['instances']]
+    name = f'{index:06d}_{os.path.splitext(os.path.basename(sample["img_path"]))[0]}.png'
+    return name, beside(sample['img'], grid, [box for box, _ in boxes], [n for _, n in boxes])

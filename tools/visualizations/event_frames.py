@@ -1,0 +1,60 @@
+#!/usr/bin/env python
+"""Draw events over frames, to see whether they are aligned and the boxes fit."""
+import json
+import os
+
+import cv2
+
+import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
+from eca_mm.utils.atomic_files import write_atomically
+from eca_mm.utils.cli import run
+from eca_mm.utils.errors import UserError
+from eca_mm.utils.grammar import new_parser, positive
+from eca_mm.utils.outputs import check_output
+from eca_mm.visualization.event_frames import draw_records, draw_sequence
+
+
+def main() -> None:
+    """Parse the command line and draw."""
+    parser = new_parser(
+        'Draw frame, events and both side by side: for frames of an annotation file, with boxes '
+        'and in the view that it has, or for a frame of a DSEC sequence in either view.',
+        'python tools/visualizations/event_frames.py data/DSEC/annotations/dsec_val.json '
+        '--data-root data/DSEC --out-dir pictures',
+        'overwrite', overwrite='allow --out-dir to replace pictures that are there')
+    parser.add_argument('source', help='annotation file (.json), or folder of a DSEC sequence')
+    parser.add_argument('--out-dir', required=True, metavar='D', help='where the pictures go')
+    parser.add_argument('--data-root', metavar='D', help='root of the files that the annotation '
+                        'file names (default: the folder above its own)')
+    parser.add_argument('--num', type=positive, default=8, metavar='N',
+                        help='frames of the annotation file, evenly spread (default: 8)')
+    parser.add_argument('--view', choices=('distorted', 'rectified'), default='distorted',
+                        help='view of a sequence (default: distorted)')
+    parser.add_argument('--frame', type=int, default=1, metavar='N',
+                        help='frame of a sequence (default: 1)')
+    args = parser.parse_args()
+
+    if not os.path.exists(args.source):
+        raise UserError(f'{args.source} does not exist; give an annotation file or the folder of a '
+                        'DSEC sequence.')
+    check_output(args.out_dir, args.overwrite)
+    if os.path.isdir(args.source):
+        pictures = [(f'{args.frame:06d}_{args.view}.png',
+                     draw_sequence(args.source, args.frame, args.view))]
+    else:
+        try:
+            with open(args.source, encoding='utf-8') as stream:
+                classes = [category['name'] for category in json.load(stream)['categories']]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f'{args.source} is not an annotation file in COCO format ({error}).'
+                            ) from error
+        root = args.data_root or os.path.dirname(os.path.dirname(os.path.abspath(args.source)))
+        pictures = draw_records(args.source, root, classes, args.num)
+    for name, picture in pictures:
+        write_atomically(cv2.imencode('.png', picture)[1].tobytes(),
+                         os.path.join(args.out_dir, name))
+    print(f'{len(pictures)} pictures: {args.out_dir}')
+
+
+if __name__ == '__main__':
+    run(main)
