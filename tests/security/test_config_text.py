@@ -29,9 +29,9 @@ def test_what_mmengine_writes_is_read_as_mmengine_reads_it():
     assert found == {name: names[name] for name in found}
 
 
-def test_our_own_configs_are_read_after_mmengine_has_written_them():
+def test_our_own_configs_are_read_after_mmengine_has_written_them(tmp_path):
     for text in (samples.DETECTION, samples.CLASSIFICATION):
-        config = Config.fromstring(text.replace('{root}', '.'), '.py')
+        config = Config.fromfile(samples.write_config(tmp_path / 'a.py', text, tmp_path))
         assert config_from_text(config.pretty_text, 'x') == config.to_dict()
 
 
@@ -107,7 +107,7 @@ def test_inferencers_do_not_run_the_config_of_their_weights(place, tmp_path):
 
 def test_inferencers_build_from_the_values_in_weights(tmp_path):
     from eca_mm.analysis import build_model
-    config = Config.fromstring(samples.DETECTION.replace('{root}', str(tmp_path)), '.py')
+    config = Config.fromfile(samples.write_config(tmp_path / 'a.py', samples.DETECTION, tmp_path))
     torch.save({'state_dict': build_model(config).state_dict(),
                 'meta': {'dataset_meta': {'classes': samples.CLASSES}},
                 'message_hub': {'runtime_info': {'cfg': config.pretty_text}}}, tmp_path / 'a.pth')

@@ -88,7 +88,7 @@ def test_values_that_reach_python_are_refused(change, found, ending, tmp_path, e
 
 @pytest.mark.parametrize('ending', ['json', 'yml'])
 def test_sound_files_are_read(ending, tmp_path):
-    config = Config.fromstring(samples.DETECTION.replace('{root}', '.'), '.py')
+    config = Config.fromfile(samples.write_config(tmp_path / 'a.py', samples.DETECTION, tmp_path))
     config.dump(tmp_path / f'base.{ending}')
     (tmp_path / f'a.{ending}').write_text(
         f'{{"_base_": ["base.{ending}"], "model": {{"backbone": {{"depth": 34}}}}}}')
