@@ -1,11 +1,14 @@
 """The built package, and environments outside the repository to install it in."""
+import os
 import shutil
 import subprocess
+import sys
 import sysconfig
 import venv
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.conftest import REPOSITORY
 
@@ -58,12 +61,28 @@ def source(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope='session')
-def wheel(source, tmp_path_factory) -> Path:
-    """The wheel, as ``pip wheel .`` builds it."""
-    out = tmp_path_factory.mktemp('wheel')
-    Environment(out / 'env').run(out, '-m', 'pip', 'wheel', '--no-deps', '--no-index',
-                                 '--no-build-isolation', '-w', out, source)
-    path, = out.glob('*.whl')
+def distributions(source, tmp_path_factory) -> Path:
+    """A folder with the source distribution and the wheel built from it, as a release has them.
+
+    All processes of a test run share it: whichever comes first builds it.
+    """
+    base = tmp_path_factory.getbasetemp()
+    if 'PYTEST_XDIST_WORKER' in os.environ:
+        base = base.parent
+    out = base / 'distributions'
+    with FileLock(base / 'distributions.lock'):
+        if not out.exists():
+            partial = base / 'distributions.partial'
+            subprocess.run([sys.executable, '-m', 'build', '--no-isolation', '--outdir', partial,
+                            source], check=True, capture_output=True)
+            partial.rename(out)
+    return out
+
+
+@pytest.fixture(scope='session')
+def wheel(distributions) -> Path:
+    """The wheel."""
+    path, = distributions.glob('*.whl')
     return path
 
 

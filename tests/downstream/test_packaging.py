@@ -46,18 +46,12 @@ def test_wheel_metadata(wheel):
     assert ('mmcv-lite', 'lite') in required
 
 
-def test_source_distribution_builds_the_same_wheel(source, wheel, tmp_path):
-    environment = Environment(tmp_path / 'env')
-    environment.run(source, '-c', 'from setuptools import build_meta; import sys; '
-                    'build_meta.build_sdist(sys.argv[1])', tmp_path)
-    archive, = tmp_path.glob('*.tar.gz')
+def test_source_distribution_holds_all_that_development_needs(distributions):
+    archive, = distributions.glob('*.tar.gz')
     names = {name.partition('/')[2] for name in tarfile.open(archive).getnames()}
     assert {'LICENSE', 'README.md', 'Makefile', 'tests/conftest.py', 'tools/train.py',
-            'requirements/constraints.txt', 'model-index.yml', '.dev_scripts/setup.sh'} <= names
-    environment.run(tmp_path, '-m', 'pip', 'wheel', '--no-deps', '--no-index',
-                    '--no-build-isolation', '-w', tmp_path, archive)
-    assert (sorted(zipfile.ZipFile(tmp_path / wheel.name).namelist())
-            == sorted(zipfile.ZipFile(wheel).namelist()))
+            'requirements/constraints.txt', 'model-index.yml', '.dev_scripts/setup.sh',
+            'CHANGELOG.md', 'docs/conf.py', 'docs/_static/model_zoo.js'} <= names
 
 
 def test_wheel_works_outside_the_repository(installed, tmp_path):
