@@ -1,11 +1,13 @@
-"""MMPretrain's backbones with one more argument, ``attention``."""
+"""Backbones with attention: MMPretrain's with one more argument, two streams, any other network."""
 from .mobilenet_v2 import AttentionMobileNetV2, ECAMobileNetV2
 from .resnet import AttentionResNet, ECAResNet
 from .resnet_d import AttentionResNetD, ECAResNetD
 from .stream_fusion import AttentionFusion, ConcatFusion
 from .two_stream import TwoStreamBackbone
+from .with_attention import AttentionReport, add_attention, with_attention
 
 __all__ = [
-    'AttentionFusion', 'AttentionMobileNetV2', 'AttentionResNet', 'AttentionResNetD',
-    'ConcatFusion', 'ECAMobileNetV2', 'ECAResNet', 'ECAResNetD', 'TwoStreamBackbone'
+    'AttentionFusion', 'AttentionMobileNetV2', 'AttentionReport', 'AttentionResNet',
+    'AttentionResNetD', 'ConcatFusion', 'ECAMobileNetV2', 'ECAResNet', 'ECAResNetD',
+    'TwoStreamBackbone', 'add_attention', 'with_attention'
 ]

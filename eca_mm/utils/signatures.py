@@ -65,17 +65,20 @@ def show_parents_arguments(*hidden: str) -> Callable[[type], type]:
     return decorate
 
 
-def nearest(name: str, names: Iterable[str], cutoff: float = 0.5) -> str | None:
+def nearest(name: str, names: Iterable[str], cutoff: float = 0.5,
+            whole: bool = False) -> str | None:
     """Find the name that is probably meant by a misspelt one.
 
     Args:
         name (str): The misspelt name; a scope before it (``mmdet.``) does not count.
         names (Iterable[str]): What there is; upper and lower case are alike.
         cutoff (float): How similar the two must be, from 0 to 1.
+        whole (bool): Whether what stands before a dot counts too. Defaults to False.
 
     Returns:
         str | None: The nearest, or None if none is near.
     """
     by_lower = {other.lower(): other for other in sorted(names)}
-    near = difflib.get_close_matches(name.split('.')[-1].lower(), by_lower, 1, cutoff=cutoff)
+    name = name if whole else name.split('.')[-1]
+    near = difflib.get_close_matches(name.lower(), by_lower, 1, cutoff=cutoff)
     return by_lower[near[0]] if near else None

@@ -1,0 +1,163 @@
+"""Putting a layer behind, before or in place of a module of a network that knows nothing of it.
+
+Neither forward hooks nor rewritten forward passes: the module's class is replaced by a subclass of
+it, made on the fly, whose ``forward`` calls its parent's and the layer. The layer itself is a child
+of the block around, so that its weights have the block's name and all others keep theirs.
+
+Conversions such as ``SyncBatchNorm.convert_sync_batchnorm`` and ``fuse_conv_bn`` put new modules in
+the place of normalisations. The module that calls a carrier therefore looks at it whenever it takes
+it from its children, and makes a carrier of what has come in its place.
+"""
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from torch import Tensor, nn
+
+from eca_mm.layers.checks import is_captured
+
+# Modules that conversions replace by new ones; others keep their class as long as they live.
+REBUILT = (nn.modules.batchnorm._BatchNorm, nn.modules.conv._ConvNd)
+CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+
+
+class _Derived:
+    """What classes made on the fly have in common: they can be copied and pickled."""
+
+    # What the class was made from: a function of this module and its arguments.
+    _origin: tuple = ()
+
+    def __reduce_ex__(self, protocol: int) -> tuple:
+        make, *arguments = self._origin
+        get_state = getattr(self, '__getstate__', None)
+        return _new, (make, *arguments), get_state() if get_state else self.__dict__
+
+
+class _Carrier(_Derived):
+    """A module with a layer behind or before it."""
+
+    # In a tuple, for a module would become a child and its weights would have two names.
+    _attached: tuple[nn.Module, bool]
+
+    def forward(self, *inputs: Any, **kwargs: Any) -> Any:
+        layer, before = self._attached
+        if before:
+            return super().forward(layer(inputs[0]), *inputs[1:], **kwargs)
+        return layer(super().forward(*inputs, **kwargs))
+
+
+def _new(make: str, *arguments: Any) -> nn.Module:
+    cls = globals()[make](*arguments)
+    return cls.__new__(cls)
+
+
+def _derive(bases: tuple[type, ...], origin: tuple, **members: Any) -> type:
+    own = bases[-1]
+    members.update(_origin=origin, __module__=__name__, __doc__=own.__doc__,
+                   __qualname__=own.__qualname__)
+    return type(own.__name__, bases, members)
+
+
+@functools.cache
+def carrier_class(base: type) -> type:
+    """The subclass of a module's class that carries a layer."""
+    return _derive((_Carrier, base), ('carrier_class', base))
+
+
+@functools.cache
+def keeper_class(base: type, names: tuple[str, ...]) -> type:
+    """The subclass of a module's class whose children of these names stay carriers."""
+    members = {name: property(functools.partial(_kept_child, name=name)) for name in names}
+    if issubclass(base, nn.Sequential):
+        members.update(__iter__=_kept_children, __getitem__=_kept_item)
+    return _derive((_Derived, base), ('keeper_class', base, names), **members)
+
+
+def _kept_child(parent: nn.Module, name: str) -> Callable:
+    child = parent._modules[name]
+    if not isinstance(child, _Carrier) and is_captured():
+        # A compiler cannot change a class, but it can call one after the other.
+        return functools.partial(_call_both, child, *parent._kept[name])
+    if not isinstance(child, _Carrier):
+        _carry(child, parent._kept[name])
+    return child
+
+
+def _call_both(child: nn.Module, layer: nn.Module, before: bool, x: Tensor) -> Tensor:
+    return child(layer(x)) if before else layer(child(x))
+
+
+def _kept_children(parent: nn.Sequential) -> Iterator[Callable]:
+    return iter([_kept_child(parent, name) if name in parent._kept else child
+                 for name, child in parent._modules.items()])
+
+
+def _kept_item(parent: nn.Sequential, index: int | slice) -> nn.Module:
+    for name in parent._kept:
+        _kept_child(parent, name)
+    return type(parent)._origin[1].__getitem__(parent, index)
+
+
+def _carry(module: nn.Module, attached: tuple[nn.Module, bool]) -> None:
+    module.__class__ = carrier_class(type(module))
+    module._attached = attached
+
+
+def attach(root: nn.Module, path: str, layer: nn.Module, before: bool = False) -> None:
+    """Have a module of a network call a layer.
+
+    Args:
+        root (nn.Module): A module around it; the layer should be a child of this one or of one
+            around it.
+        path (str): Name of the module below ``root``, as ``named_modules`` gives it.
+        layer (nn.Module): What maps (N, C, H, W) to (N, C, H, W).
+        before (bool): Whether it works on the module's input instead of its output.
+
+    Raises:
+        ValueError: If the module is a normalisation or convolution in a list, where what takes its
+            place later would not be noticed.
+    """
+    parent_path, _, name = path.rpartition('.')
+    parent = root.get_submodule(parent_path)
+    module = parent.get_submodule(name)
+    if isinstance(module, REBUILT) and module is not root:
+        if isinstance(parent, CONTAINERS) and not isinstance(parent, nn.Sequential):
+            raise ValueError(f'{path} is a {type(module).__name__} in a {type(parent).__name__}, '
+                             'which calls none of its children itself; name the module around '
+                             'or another one.')
+        kept = {**getattr(parent, '_kept', {}), name: (layer, before)}
+        base = parent.__class__
+        if '_kept' in parent.__dict__:
+            base = base._origin[1]
+        parent.__class__ = keeper_class(base, tuple(kept))
+        parent._kept = kept
+    _carry(module, (layer, before))
+
+
+def attached_layer(module: nn.Module) -> nn.Module | None:
+    """The layer that a module carries behind itself; None for none.
+
+    Args:
+        module (nn.Module): Any module.
+
+    Returns:
+        nn.Module | None: The layer.
+    """
+    if not isinstance(module, _Carrier) or module._attached[1]:
+        return None
+    return module._attached[0]
+
+
+def original_class(module: nn.Module) -> type:
+    """The class that a module had before it carried or kept a layer.
+
+    Args:
+        module (nn.Module): Any module.
+
+    Returns:
+        type: A class that somebody wrote.
+    """
+    cls = type(module)
+    while issubclass(cls, _Derived):
+        cls = cls._origin[1]
+    return cls

@@ -1,0 +1,235 @@
+"""ECA, or any other attention, in a network that was written without it."""
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mmcv.cnn.bricks import build_plugin_layer
+from mmengine.logging import print_log
+from mmengine.registry import MODELS
+from torch import nn
+
+from eca_mm.utils.signatures import nearest
+
+from .attachment import CONTAINERS, attach, original_class
+from .attention_block import attention_per_block
+from .channels import find_channels
+from .places import Place, find_places, stage_of
+
+
+@dataclass(frozen=True)
+class AttentionReport:
+    """What was added to a network.
+
+    Attributes:
+        layers (dict[str, nn.Module]): The attentions by name.
+        places (dict[str, str]): For each, the module that it stands behind, before or in place of.
+        dropped (tuple[str, ...]): Keys of the network's state dict that are gone, with the
+            squeeze-and-excitation that was replaced.
+    """
+
+    layers: dict[str, nn.Module]
+    places: dict[str, str]
+    dropped: tuple[str, ...]
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of parameters that were added."""
+        return sum(value.numel() for layer in self.layers.values() for value in layer.parameters())
+
+    def __str__(self) -> str:
+        """One sentence for a log."""
+        kinds = Counter(type(layer).__name__ for layer in self.layers.values())
+        what = ' and '.join(f'{count} {kind}' for kind, count in kinds.items())
+        first = next(iter(self.places.values()))
+        text = f'Added {what} with {self.num_parameters:,} parameters, the first {first}'
+        if self.dropped:
+            text += (f'; they replace an attention of the network, whose {len(self.dropped)} '
+                     f'weights are gone ({self.dropped[0]}, ...)')
+        return f'{text}.'
+
+
+@MODELS.register_module(name='WithAttention')
+def with_attention(network: dict | nn.Module, attention: dict | Sequence,
+                   at: str | Sequence[str] | None = None) -> nn.Module:
+    """Build a network with attention in it; the registry's ``WithAttention``.
+
+    The network itself is returned, so that its weights keep their names: pretrained ones load, and
+    only those of the attention are missing.
+
+    Args:
+        network (dict | nn.Module): Config of any backbone, neck or head, or the built module.
+        attention (dict | Sequence): As in :func:`add_attention`.
+        at (str | Sequence[str] | None): As in :func:`add_attention`.
+
+    Returns:
+        nn.Module: The network.
+
+    Raises:
+        ValueError: As :func:`add_attention`; also if the network's name is not known.
+    """
+    if isinstance(network, dict):
+        try:
+            network = MODELS.build(network)
+        except KeyError as error:
+            kind = network.get('type')
+            if 'registry' not in str(error) or str(kind) not in str(error):
+                raise
+            raise ValueError(
+                f'WithAttention does not find the network {kind!r}: give its package with the name '
+                f"(type='mmdet.{kind}'), or build it in that package's default scope.") from error
+    report = add_attention(network, attention, at)
+    print_log(f'{original_class(network).__name__}: {report}', logger='current')
+    return network
+
+
+def add_attention(module: nn.Module, attention: dict | Sequence,
+                  at: str | Sequence[str] | None = None) -> AttentionReport:
+    """Put an attention into a network, in place (Section 3.3 of ECA-Net).
+
+    Args:
+        module (nn.Module): A network of mmdet, mmpretrain, torchvision or timm, or with ``at`` any
+            module.
+        attention (dict | Sequence): Config of the attention, or one entry per stage (a config,
+            None, or one entry per block). With ``at`` a single config.
+        at (str | Sequence[str] | None): Regular expression for the names of the modules after
+            whose output an attention is to be put, or a list of them; they have to match whole
+            names. By default after the last normalisation of every residual branch, or in place of
+            every squeeze-and-excitation.
+
+    Returns:
+        AttentionReport: What was added where.
+
+    Raises:
+        ValueError: If the network has attention of ours already, no place in it is known, ``at``
+            matches nothing or a module within another match, a matched module does not put out a
+            map (N, C, H, W), or the attention does not suit the places.
+    """
+    _check_plain(module)
+    if at is None:
+        places = find_places(module)
+        if not places:
+            raise ValueError(
+                f'{type(module).__name__} has no convolutional blocks whose place for an attention '
+                "is known; name the modules that it should follow, e.g. at=r'layers\\.\\d+'.")
+    else:
+        places = _matching(module, [at] if isinstance(at, str) else list(at))
+    configs = _config_per_place(attention, places)
+    places = [place for place, cfg in zip(places, configs, strict=True) if cfg is not None]
+    configs = [cfg for cfg in configs if cfg is not None]
+    before = set(module.state_dict())
+    channels = find_channels(module, places)
+    return _insert(module, places, configs, channels, before)
+
+
+def _insert(module: nn.Module, places: list[Place], configs: list[dict], channels: list[int],
+            before: set[str]) -> AttentionReport:
+    owners = [_owner(module, place) for place in places]
+    layers, described = {}, {}
+    shared = Counter(owner for owner, _ in owners)
+    for place, cfg, width, (owner, path) in zip(places, configs, channels, owners, strict=True):
+        block = module.get_submodule(owner)
+        abbreviation, layer = build_plugin_layer(dict(cfg), in_channels=width)
+        name = abbreviation
+        if shared[owner] > 1 or hasattr(block, name):
+            name = f'{path.replace(".", "_")}_{abbreviation}'
+        if place.kind in ('replace', 'sum'):
+            parent = module.get_submodule(place.owner)
+            parent._modules.pop(place.path, None)
+            parent.__dict__.pop(place.path, None)
+            parent.add_module(place.path, nn.Identity())
+        if place.kind == 'sum':
+            # RepVGG's switch for an attention on the sum of its branches.
+            block.se_cfg = {}
+        if hasattr(block, name):
+            raise ValueError(f'{owner or type(module).__name__} has an attribute {name!r} already, '
+                             'where the attention should go; it seems to have one.')
+        block.add_module(name, layer)
+        attach(block, path, layer, before=place.kind == 'before')
+        full = '.'.join(filter(None, (owner, name)))
+        layers[full] = layer
+        described[full] = f'{_PREPOSITION[place.kind]} {place.name}'
+    if hasattr(module, '_freeze_stages'):
+        module._freeze_stages()
+    return AttentionReport(layers, described, tuple(sorted(before - set(module.state_dict()))))
+
+
+_PREPOSITION = {'after': 'after', 'before': 'before', 'replace': 'in place of', 'sum': 'at'}
+
+
+def _check_plain(module: nn.Module) -> None:
+    for name, part in module.named_modules():
+        if type(part).__module__.startswith('eca_mm.layers.'):
+            raise ValueError(
+                f'{type(module).__name__} has a {type(part).__name__} already, at {name}; give the '
+                'network without attention, or choose other places by `at`.')
+
+
+def _owner(module: nn.Module, place: Place) -> tuple[str, str]:
+    """Name of the block that an attention becomes a child of, and the rest of the place's name."""
+    parts = place.name.split('.') if place.name else []
+    # A container would call its new child, or a list would count it.
+    count = len(place.owner.split('.')) if place.owner else 0
+    while count and isinstance(module.get_submodule('.'.join(parts[:count])), CONTAINERS):
+        count -= 1
+    return '.'.join(parts[:count]), '.'.join(parts[count:])
+
+
+def _matching(module: nn.Module, patterns: list[str]) -> list[Place]:
+    names = {name: part for name, part in module.named_modules() if name}
+    found = {}
+    for pattern in patterns:
+        try:
+            match = re.compile(pattern).fullmatch
+        except (re.error, TypeError) as error:
+            raise ValueError(f'at is {pattern!r}, which is not a regular expression ({error}); '
+                             r"write one for whole names, e.g. r'layer\d\.\d+'.") from error
+        matched = [name for name in names if match(name)]
+        if not matched:
+            near = nearest(re.sub(r'\\(.)', r'\1', pattern), names, cutoff=0.3, whole=True)
+            hint = f'; the nearest name is {near!r}' if near else ''
+            raise ValueError(f'at={pattern!r} matches no module of {type(module).__name__} (it has '
+                             f'to match a whole name){hint}.')
+        found.update(dict.fromkeys(matched))
+    for name in found:
+        outer = next((other for other in found if name.startswith(f'{other}.')), None)
+        if outer is not None:
+            raise ValueError(f'at matches {name!r} and {outer!r}, which contains it; narrow the '
+                             'pattern to one of the two.')
+    return [_place_at(name, names[name], module) for name in found]
+
+
+def _place_at(name: str, part: nn.Module, module: nn.Module) -> Place:
+    if isinstance(part, nn.ModuleList | nn.ModuleDict):
+        raise ValueError(f'at matches {name!r}, a {type(part).__name__}, which puts out nothing by '
+                         'itself; match its members.')
+    parent, _, leaf = name.rpartition('.')
+    held = isinstance(module.get_submodule(parent), nn.ModuleList | nn.ModuleDict)
+    if isinstance(part, nn.Sequential) or (not held and not any(part.children())):
+        return Place(parent, leaf, 'after')
+    return Place(name, '', 'after')
+
+
+def _config_per_place(attention: dict | Sequence, places: list[Place]) -> list[dict | None]:
+    if attention is None or isinstance(attention, dict):
+        configs = [attention] * len(places)
+    else:
+        stages = Counter(map(stage_of, places))
+        try:
+            per_block = attention_per_block(attention, list(stages.values()))
+        except ValueError as error:
+            raise ValueError(f'{error} The stages are {", ".join(stages)}.') from error
+        by_stage = {stage: iter(cfgs) for stage, cfgs in zip(stages, per_block, strict=True)}
+        configs = [next(by_stage[stage_of(place)]) for place in places]
+    if not any(configs):
+        raise ValueError(f'attention is {attention!r}, which puts nothing anywhere; give a config '
+                         "such as dict(type='ECALayer').")
+    sized = {stage_of(place) for place, cfg in zip(places, configs, strict=True)
+             if cfg and cfg.get('map_size') is not None}
+    same = len({str(cfg['map_size']) for cfg in configs if cfg and 'map_size' in cfg})
+    if len(sized) > 1 and same == 1:
+        raise ValueError(
+            f'The attention has one map_size for the stages {", ".join(sorted(sized))}, whose maps '
+            'differ in size; give a list with one config per stage, or choose an attention that '
+            'takes maps of any size.')
+    return configs
