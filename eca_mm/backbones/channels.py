@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from .places import Place
 
-# Large enough for every stride and pooling of the known networks.
-SIZE = 128
+# Large enough for every stride and pooling of the known networks; some take but one size.
+SIZES = (128, 224)
 
 
 def find_channels(network: nn.Module, places: list[Place]) -> list[int]:
@@ -70,8 +70,11 @@ def _by_running(network: nn.Module, places: list[Place]) -> dict[str, int]:
             # Not eval(), which freezes and unfreezes in some networks.
             module.training = False
         with torch.no_grad():
-            network(_zeros(network))
-    except Exception as error:  # every network has its own way to refuse an input
+            try:
+                network(_zeros(network, SIZES[0]))
+            except Exception:  # every network has its own way to refuse an input
+                network(_zeros(network, SIZES[1]))
+    except Exception as error:
         absent = [name for name in names if name not in seen]
         if absent:
             reason = str(error).strip().split('\n')[0]
@@ -100,12 +103,12 @@ def _channels(name: str, seen: dict, network: nn.Module) -> int:
     return output.size(1)
 
 
-def _zeros(network: nn.Module) -> Tensor | tuple[Tensor, ...]:
+def _zeros(network: nn.Module, size: int) -> Tensor | tuple[Tensor, ...]:
     parameter = next(network.parameters())
     # A neck takes one map per level, the largest first.
     widths = getattr(network, 'in_channels', None)
     if isinstance(widths, list | tuple):
-        return tuple(parameter.new_zeros(1, width, SIZE >> i, SIZE >> i)
+        return tuple(parameter.new_zeros(1, width, size >> i, size >> i)
                      for i, width in enumerate(widths))
     first = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
-    return parameter.new_zeros(1, first.in_channels, SIZE, SIZE)
+    return parameter.new_zeros(1, first.in_channels, size, size)

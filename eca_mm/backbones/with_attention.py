@@ -135,9 +135,9 @@ def _insert(module: nn.Module, places: list[Place], configs: list[dict], channel
             name = f'{path.replace(".", "_")}_{abbreviation}'
         if place.kind in ('replace', 'sum'):
             parent = module.get_submodule(place.owner)
-            parent._modules.pop(place.path, None)
+            # None where RepVGG has no attention; a Sequential keeps its order.
             parent.__dict__.pop(place.path, None)
-            parent.add_module(place.path, nn.Identity())
+            parent._modules[place.path] = nn.Identity()
         if place.kind == 'sum':
             # RepVGG's switch for an attention on the sum of its branches.
             block.se_cfg = {}
