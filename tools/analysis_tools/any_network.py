@@ -1,0 +1,33 @@
+#!/usr/bin/env python
+"""Print which networks WithAttention knows, or renew the table in docs/any_network.md."""
+import re
+from pathlib import Path
+
+from eca_mm.analysis.any_network import BEGIN, END, networks_table
+from eca_mm.utils.atomic_files import write_atomically
+from eca_mm.utils.cli import run
+from eca_mm.utils.errors import UserError
+from eca_mm.utils.grammar import new_parser
+
+PAGE = Path(__file__).resolve().parents[2] / 'docs/any_network.md'
+
+
+def main() -> None:
+    """Print the table, or write it into the page."""
+    parser = new_parser(__doc__, 'python tools/analysis_tools/any_network.py', 'overwrite',
+                        overwrite='write the table into the page of this checkout')
+    args = parser.parse_args()
+    table = networks_table()
+    if not args.overwrite:
+        print(table, end='')
+        return
+    if not PAGE.is_file():
+        raise UserError('The page belongs to a checkout of the project; here is only an installed '
+                        'package: print the table (without --overwrite).')
+    page = re.sub(f'{BEGIN}.*{END}\n', lambda _: table, PAGE.read_text(), flags=re.DOTALL)
+    write_atomically(page.encode(), PAGE)
+    print(f'Wrote {PAGE}')
+
+
+if __name__ == '__main__':
+    run(main)
