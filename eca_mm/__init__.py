@@ -16,6 +16,7 @@ from .backbones import (  # noqa: E402
     ECAMobileNetV2,
     ECAResNet,
     ECAResNetD,
+    add_attention,
 )
 from .layers import (  # noqa: E402
     CBAM,
@@ -60,6 +61,7 @@ __all__ = [
     'SEVar2Layer',
     'SEVar3Layer',
     '__version__',
+    'add_attention',
     'backbones',
     'compat',
     'datasets',

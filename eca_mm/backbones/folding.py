@@ -13,6 +13,7 @@ from mmcv.cnn import ConvModule
 from mmdet.models.backbones import resnet as mmdet_resnet
 from mmdet.models.backbones import resnext as mmdet_resnext
 from mmpretrain.models.backbones import resnet as mmpretrain_resnet
+from mmpretrain.models.backbones import resnext as mmpretrain_resnext
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -23,10 +24,18 @@ from eca_mm.ops.inference_block import (
     build_inference_block,
     can_fold,
 )
+from eca_mm.ops.inference_block_tail import InferenceBlockTail
+
+from .attachment import attached_layer, original_class
 
 # Networks and blocks whose own forward calls norm<i> right after conv<i>, for every i they have.
 _NUMBERED = (mmpretrain_resnet.ResNet, mmpretrain_resnet.BasicBlock, mmpretrain_resnet.Bottleneck,
              mmdet_resnet.ResNet, mmdet_resnet.BasicBlock, mmdet_resnet.Bottleneck)
+# Blocks whose end is cheaper with an attention attached to their last normalisation, and which
+# number that one has.
+_LAST_NORM = {mmpretrain_resnet.BasicBlock: 2, mmpretrain_resnet.Bottleneck: 3,
+              mmpretrain_resnext.Bottleneck: 3, mmdet_resnet.BasicBlock: 2,
+              mmdet_resnet.Bottleneck: 3, mmdet_resnext.Bottleneck: 3}
 
 
 def switch_to_deploy(model: nn.Module) -> nn.Module:
@@ -50,7 +59,8 @@ def switch_to_deploy(model: nn.Module) -> nn.Module:
     """
     model = to_inference_form(model)
     left = [name for name, module in model.named_modules()
-            if isinstance(module, _BatchNorm) or hasattr(module, 'inference_form')]
+            if isinstance(module, _BatchNorm) or hasattr(module, 'inference_form')
+            or attached_layer(module) is not None]
     if left:
         warnings.warn('These modules have no known inference form and are left as they are: '
                       + ', '.join(left), UserWarning, stacklevel=3)
@@ -116,7 +126,32 @@ def _inference_form(module: nn.Module) -> InferenceBlock | None:
         # Replaced on the object: nobody knows what it computes now.
         return None
     offered = getattr(module, 'inference_form', None)
-    return _mmdet_bottleneck_form(module) if offered is None else offered()
+    if offered is not None:
+        return offered()
+    return _attached_form(module) or _mmdet_bottleneck_form(module)
+
+
+def _attached_form(block: nn.Module) -> InferenceBlock | None:
+    """A plain residual block with an attention attached to its last normalisation."""
+    last = _LAST_NORM.get(original_class(block))
+    if last is None or getattr(block, 'with_plugins', False):
+        return None
+    *pairs, (conv, norm) = [(getattr(block, f'conv{i}'), getattr(block, f'norm{i}'))
+                            for i in range(1, last + 1)]
+    attention = attached_layer(norm)
+    if attention is None or not _can_fold(conv, norm):
+        return None
+    branch = nn.Sequential(*(layer for pair in pairs for layer in (*pair, block.relu)))
+    tail = InferenceBlockTail(fuse_conv_bn_eval(conv, norm), attention, block.relu)
+    return InferenceBlock(branch, tail, block.downsample)
+
+
+def _can_fold(conv: nn.Module | None, norm: nn.Module | None) -> bool:
+    """Whether a normalisation can be folded, one that carries an attention included."""
+    if attached_layer(norm) is None:
+        return can_fold(conv, norm)
+    return (type(conv) is nn.Conv2d and original_class(norm) is nn.BatchNorm2d
+            and norm.running_mean is not None and not norm.training)
 
 
 def _mmdet_bottleneck_form(block: nn.Module) -> InferenceBlock | None:
@@ -151,7 +186,7 @@ def _adjacent(module: nn.Module) -> list[tuple[str, str]]:
     else:
         pairs = []
     return [(conv, norm) for conv, norm in pairs
-            if can_fold(module._modules.get(conv), module._modules.get(norm))]
+            if _can_fold(module._modules.get(conv), module._modules.get(norm))]
 
 
 def _defines_forward(module: nn.Module) -> type | None:
@@ -164,3 +199,5 @@ def _defines_forward(module: nn.Module) -> type | None:
 def _fold(module: nn.Module, conv: str, norm: str) -> None:
     setattr(module, conv, fuse_conv_bn_eval(module._modules[conv], module._modules[norm]))
     setattr(module, norm, nn.Identity())
+    # An attention that the normalisation carried goes to what stands there now.
+    getattr(module, norm)

@@ -9,6 +9,7 @@ from mmengine.logging import print_log
 from mmengine.registry import MODELS
 from torch import nn
 
+from eca_mm.compat.registries import ours_first
 from eca_mm.utils.signatures import nearest
 
 from .attachment import CONTAINERS, attach, original_class
@@ -129,7 +130,8 @@ def _insert(module: nn.Module, places: list[Place], configs: list[dict], channel
     shared = Counter(owner for owner, _ in owners)
     for place, cfg, width, (owner, path) in zip(places, configs, channels, owners, strict=True):
         block = module.get_submodule(owner)
-        abbreviation, layer = build_plugin_layer(dict(cfg), in_channels=width)
+        cfg = {**cfg, 'type': ours_first(MODELS, cfg['type'])}
+        abbreviation, layer = build_plugin_layer(cfg, in_channels=width)
         name = abbreviation
         if shared[owner] > 1 or hasattr(block, name):
             name = f'{path.replace(".", "_")}_{abbreviation}'

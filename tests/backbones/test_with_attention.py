@@ -1,19 +1,25 @@
 """Attention in networks that were written without it."""
 import copy
 import io
+import warnings
 
 import pytest
 import timm
 import torch
 import torchvision
 from mmdet.registry import MODELS as DETECTION
+from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from mmpretrain.registry import MODELS as CLASSIFICATION
 from torch import nn
 
 import eca_mm
+from eca_mm.analysis import build_model
+from eca_mm.analysis.any_network import NETWORKS as NETWORKS_BY_SCOPE
+from eca_mm.analysis.any_network import describe, networks_table
 from eca_mm.backbones import ECAResNet, add_attention
 from tests.support.backbones import randomize_norms
+from tests.support.processes import ROOT
 
 ECA = dict(type='ECALayer')
 NEXT = dict(type='CSPNeXt', deepen_factor=.167, widen_factor=.375)
@@ -235,3 +241,49 @@ def test_weights_start_as_the_attention_wants():
     for a, b in zip(model(x), plain(x), strict=True):
         torch.testing.assert_close(a, b)
     assert isinstance(model, nn.Module)
+
+
+@pytest.mark.parametrize(('scope', 'network', 'free'), [
+    ('mmdet', dict(type='ResNet', depth=18), True), ('mmdet', NEXT, False),
+    ('mmpretrain', dict(type='ResNeXt', depth=50), True),
+    ('mmpretrain', dict(type='MobileNetV2', widen_factor=.5), False)],
+    ids=['ResNet', 'CSPNeXt', 'ResNeXt', 'MobileNetV2'])
+def test_the_inference_form_is_exact_and_free_where_the_block_is_known(scope, network, free):
+    model = build(scope, network).double()
+    randomize_norms(model)
+    x = torch.randn(2, 3, 64, 64, dtype=torch.float64)
+    with torch.no_grad(), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('always')
+        expected = model(x)
+        fused = eca_mm.deploy.fuse(model)
+        for a, b in zip(fused(x), expected, strict=True):
+            torch.testing.assert_close(a, b)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in fused.modules())
+    assert bool([w for w in caught if 'no known inference form' in str(w.message)]) != free
+
+
+def test_a_detector_by_config(tmp_path):
+    """The README's way: the config's own backbone, with ECA in it."""
+    path = tmp_path / 'rtmdet.py'
+    path.write_text(
+        "_base_ = 'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'\n"
+        "custom_imports = dict(imports=['eca_mm'], allow_failed_imports=False)\n"
+        "model = dict(backbone=dict(_delete_=True, type='WithAttention', "
+        "network={{_base_.model.backbone}}, attention=dict(type='ECALayer')))\n")
+    config = Config.fromfile(path)
+    detector = build_model(config)
+    names = [name for name, _ in detector.named_modules() if name.endswith('.eca')]
+    assert names == [f'backbone.stage{i}.{2 if i == 4 else 1}.eca' for i in (1, 2, 3, 4)]
+
+
+@pytest.mark.slow
+def test_the_table_in_the_docs_is_the_one_that_is_generated():
+    page = (ROOT / 'docs/any_network.md').read_text()
+    assert networks_table() in page
+
+
+@pytest.mark.parametrize('scope', NETWORKS_BY_SCOPE)
+def test_lines_of_the_table(scope):
+    page = (ROOT / 'docs/any_network.md').read_text()
+    for network in (NETWORKS_BY_SCOPE[scope][0], NETWORKS_BY_SCOPE[scope][9]):
+        assert ' | '.join(describe(scope, network)) in page
