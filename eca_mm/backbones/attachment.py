@@ -10,7 +10,7 @@ it from its children, and makes a carrier of what has come in its place.
 """
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, SupportsIndex
 
 from torch import Tensor, nn
 
@@ -27,7 +27,7 @@ class _Derived:
     # What the class was made from: a function of this module and its arguments.
     _origin: tuple = ()
 
-    def __reduce_ex__(self, protocol: int) -> tuple:
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple:
         make, *arguments = self._origin
         get_state = getattr(self, '__getstate__', None)
         return _new, (make, *arguments), get_state() if get_state else self.__dict__
@@ -42,8 +42,9 @@ class _Carrier(_Derived):
     def forward(self, *inputs: Any, **kwargs: Any) -> Any:
         layer, before = self._attached
         if before:
-            return super().forward(layer(inputs[0]), *inputs[1:], **kwargs)
-        return layer(super().forward(*inputs, **kwargs))
+            inputs = (layer(inputs[0]), *inputs[1:])
+        output = super().forward(*inputs, **kwargs)  # type: ignore[misc]
+        return output if before else layer(output)
 
 
 def _new(make: str, *arguments: Any) -> nn.Module:
@@ -67,7 +68,8 @@ def carrier_class(base: type) -> type:
 @functools.cache
 def keeper_class(base: type, names: tuple[str, ...]) -> type:
     """The subclass of a module's class whose children of these names stay carriers."""
-    members = {name: property(functools.partial(_kept_child, name=name)) for name in names}
+    members: dict[str, Any] = {
+        name: property(functools.partial(_kept_child, name=name)) for name in names}
     if issubclass(base, nn.Sequential):
         members.update(__iter__=_kept_children, __getitem__=_kept_item)
     return _derive((_Derived, base), ('keeper_class', base, names), **members)
@@ -99,7 +101,7 @@ def _kept_item(parent: nn.Sequential, index: int | slice) -> nn.Module:
 
 
 def _carry(module: nn.Module, attached: tuple[nn.Module, bool]) -> None:
-    module.__class__ = carrier_class(type(module))
+    module.__class__ = carrier_class(module.__class__)
     module._attached = attached
 
 

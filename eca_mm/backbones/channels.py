@@ -24,10 +24,11 @@ def find_channels(network: nn.Module, places: list[Place]) -> list[int]:
         ValueError: If a module does not put out a map (N, C, H, W), or its channels are found
             neither in its attributes nor by running the network.
     """
-    found = {place.name: _stated(network, place) for place in places}
-    open_places = [place for place in places if found[place.name] is None]
-    if open_places:
-        found.update(_by_running(network, open_places))
+    stated = {place.name: _stated(network, place) for place in places}
+    found = {name: width for name, width in stated.items() if width is not None}
+    unknown = [place for place in places if place.name not in found]
+    if unknown:
+        found.update(_by_running(network, unknown))
     return [found[place.name] for place in places]
 
 

@@ -148,7 +148,7 @@ def _attached_form(block: nn.Module) -> InferenceBlock | None:
 
 def _can_fold(conv: nn.Module | None, norm: nn.Module | None) -> bool:
     """Whether a normalisation can be folded, one that carries an attention included."""
-    if attached_layer(norm) is None:
+    if norm is None or attached_layer(norm) is None:
         return can_fold(conv, norm)
     return (type(conv) is nn.Conv2d and original_class(norm) is nn.BatchNorm2d
             and norm.running_mean is not None and not norm.training)

@@ -105,7 +105,8 @@ def find_places(network: nn.Module) -> list[Place]:
     Returns:
         list[Place]: In the order of ``named_modules``; empty for a network that is not known.
     """
-    places, replaced = [], []
+    places: list[Place] = []
+    replaced: list[Place] = []
     for name, module in network.named_modules():
         kinds = _qualified_names(module)
         if kinds & SQUEEZE_EXCITATION:

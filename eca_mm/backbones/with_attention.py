@@ -115,9 +115,9 @@ def add_attention(module: nn.Module, attention: dict | Sequence,
                 "is known; name the modules that it should follow, e.g. at=r'layers\\.\\d+'.")
     else:
         places = _matching(module, [at] if isinstance(at, str) else list(at))
-    configs = _config_per_place(attention, places)
-    places = [place for place, cfg in zip(places, configs, strict=True) if cfg is not None]
-    configs = [cfg for cfg in configs if cfg is not None]
+    per_place = _config_per_place(attention, places)
+    places = [place for place, cfg in zip(places, per_place, strict=True) if cfg is not None]
+    configs = [cfg for cfg in per_place if cfg is not None]
     before = set(module.state_dict())
     channels = find_channels(module, places)
     return _insert(module, places, configs, channels, before)
@@ -213,6 +213,7 @@ def _place_at(name: str, part: nn.Module, module: nn.Module) -> Place:
 
 
 def _config_per_place(attention: dict | Sequence, places: list[Place]) -> list[dict | None]:
+    configs: list[dict | None]
     if attention is None or isinstance(attention, dict):
         configs = [attention] * len(places)
     else:
