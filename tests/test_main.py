@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from eca_mm import __main__ as command
-from eca_mm.compat.other_tools import other_tools, run_other_tool
+from eca_mm.compat.other_tools import find_other_tool, other_tools, run_other_tool
 from eca_mm.engine.config import load_config
 from eca_mm.engine.inputs import input_files
 from eca_mm.utils.config_names import config_path
@@ -90,6 +90,7 @@ def test_other_packages_tools(capsys, monkeypatch):
     assert 'train' in other_tools('mmpretrain')
     with pytest.raises(UserError, match="did you mean 'analysis_tools/browse_dataset'"):
         run_other_tool('mmdet', 'brwse_dataset', [])
+    assert find_other_tool('mmdet', 'browse_dataset').parent.name == 'analysis_tools'
     monkeypatch.setattr(sys, 'path', sys.path.copy())
     monkeypatch.setattr(sys, 'argv', ['run'])
     run_other_tool('mmdet', 'misc/print_config',

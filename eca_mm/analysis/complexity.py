@@ -85,8 +85,9 @@ def measure_complexity(model: nn.Module, shape: tuple[int, int] | None = None) -
 
     Args:
         model (nn.Module): A classifier or detector in evaluation mode.
-        shape (tuple[int, int], optional): Height and width of the input in pixels. Defaults to
-            the paper's: 800 x 1280 for detectors, 224 x 224 for classifiers.
+        shape (tuple[int, int], optional): Height and width of the input in pixels; its channels
+            are those of the first convolution. Defaults to the
+            paper's: 800 x 1280 for detectors, 224 x 224 for classifiers.
 
     Returns:
         Complexity: The figures.

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from eca_mm.backbones.two_stream import input_channels
+
 PLAIN: Mapping[str, int] = dict(
     conv=1, deconv=1, linear=1, matmul=1, batch_norm=2, layer_norm=1, attention_pool=1,
     global_pool=1, resize=1)
@@ -80,7 +82,7 @@ def count_operations(model: nn.Module, shape: tuple[int, int]) -> Counter:
         return out
 
     counts: Counter[str] = Counter()
-    features = run(model.backbone, torch.empty(1, 3, *shape, device='meta'))
+    features = run(model.backbone, torch.empty(1, input_channels(model), *shape, device='meta'))
     # What is pooled so far is pooled by attentions, what the neck pools is not.
     counts['attention_pool'] = counts.pop('global_pool', 0)
     if model.with_neck:

@@ -186,7 +186,7 @@ def load_with_repeated_stem(stream: nn.Module, init_cfg: dict) -> None:
 
 
 def input_channels(model: nn.Module) -> int:
-    """Channels of what a model takes: 3 of an image, with a two-stream backbone those of both.
+    """Channels of what a model takes: of a two-stream backbone both, else its first convolution's.
 
     Args:
         model (nn.Module): A classifier, a detector or a backbone.
@@ -194,5 +194,9 @@ def input_channels(model: nn.Module) -> int:
     Returns:
         int: The number of channels.
     """
-    return next((module.in_channels for module in model.modules()
-                 if isinstance(module, TwoStreamBackbone)), 3)
+    modules = list(model.modules())
+    for kind in (TwoStreamBackbone, nn.Conv2d):
+        for module in modules:
+            if isinstance(module, kind):
+                return module.in_channels
+    return 3

@@ -33,9 +33,9 @@ def compare(entries: list[BenchmarkEntry], settings: Settings, **timing) -> dict
         network without attention has its BN folded.
     """
     references = [each.reference(settings.training) for each in entries]
-    all_entries = list({each.name: each for each in (*references, *entries)}.values())
-    return measure(all_entries, {each.name: each.reference(settings.training).name
-                              for each in all_entries}, settings, **timing)
+    entries = list({each.name: each for each in (*references, *entries)}.values())
+    return measure(entries, {each.name: each.reference(settings.training).name
+                              for each in entries}, settings, **timing)
 
 
 def measure(entries: list[BenchmarkEntry], references: dict[str, str], settings: Settings,

@@ -1,11 +1,13 @@
 """Timing several things fairly: turn by turn, warmed up, medians with their spread."""
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch.utils.benchmark import Measurement
+from torch.utils.benchmark.utils.common import TaskSpec
 
 
 @dataclass(frozen=True)
@@ -13,15 +15,34 @@ class Timing:
     """How long one thing took.
 
     Attributes:
-        seconds (tuple[float, ...]): One time per round, in the order of the rounds.
+        measurement (Measurement): PyTorch's record of one time per round, in their order.
     """
 
-    seconds: tuple[float, ...]
+    measurement: Measurement
+
+    @classmethod
+    def of(cls, seconds: Sequence[float], name: str = '') -> 'Timing':
+        """Record times that were measured.
+
+        Args:
+            seconds (Sequence[float]): One time per round.
+            name (str): What was timed.
+
+        Returns:
+            Timing: The record.
+        """
+        task = TaskSpec(stmt=name, setup='', num_threads=torch.get_num_threads())
+        return cls(Measurement(1, list(seconds), task))
+
+    @property
+    def seconds(self) -> tuple[float, ...]:
+        """One time per round, in the order of the rounds."""
+        return tuple(self.measurement.raw_times)
 
     @property
     def median(self) -> float:
         """The median, in seconds."""
-        return float(np.median(self.seconds))
+        return float(self.measurement.median)
 
     @property
     def best(self) -> float:
@@ -91,7 +112,7 @@ def time_in_turns(steps: Mapping[str, Callable[[], object]],
         shuffler.shuffle(order)
         for name in order:
             seconds[name].append(_time(steps[name], device, clock))
-    return {name: Timing(tuple(each)) for name, each in seconds.items()}
+    return {name: Timing.of(each, name) for name, each in seconds.items()}
 
 
 def _time(step: Callable[[], object], device: torch.device,

@@ -38,6 +38,34 @@ def other_tools(package: str) -> dict[str, Path]:
                     f'`pip install {package}`.')
 
 
+def find_other_tool(package: str, tool: str) -> Path:
+    """Find one of a package's tools.
+
+    Args:
+        package (str): Whose tool.
+        tool (str): The name of its file, or its path below ``tools/``.
+
+    Returns:
+        Path: Its file.
+
+    Raises:
+        UserError: If there is no such tool.
+    """
+    known = other_tools(package)
+    wanted = tool.removeprefix('tools/').removesuffix('.py')
+    matches = [name for name in known if wanted in (name, Path(name).name)]
+    # A folder's own tool before those of its sub-folders: browse_dataset before mot/browse_dataset.
+    outer = min((name.count('/') for name in matches), default=0)
+    matches = [name for name in matches if name.count('/') == outer]
+    if len(matches) != 1:
+        near = nearest(wanted, known) or nearest(wanted, {Path(name).name for name in known})
+        raise UserError(
+            f'{package} has several tools {printable(wanted)!r}: {", ".join(matches)}.' if matches
+            else f'{package} has no tool {printable(wanted)!r}'
+            + (f'; did you mean {near!r}?' if near else '.'))
+    return known[matches[0]]
+
+
 def run_other_tool(package: str, tool: str | None, arguments: list[str]) -> None:
     """Run a tool in this process, in which eca_mm is imported; without a name list them.
 
@@ -50,21 +78,10 @@ def run_other_tool(package: str, tool: str | None, arguments: list[str]) -> None
     Raises:
         UserError: If there is no such tool, or no such config.
     """
-    known = other_tools(package)
     if tool is None:
-        print('\n'.join(known))
+        print('\n'.join(other_tools(package)))
         return
-    wanted = tool.removeprefix('tools/').removesuffix('.py')
-    matches = [name for name in known if wanted in (name, Path(name).name)]
-    if wanted in known:
-        matches = [wanted]
-    if len(matches) != 1:
-        near = nearest(wanted, known) or nearest(wanted, {Path(name).name for name in known})
-        raise UserError(
-            f'{package} has several tools {printable(wanted)!r}: {", ".join(matches)}.' if matches
-            else f'{package} has no tool {printable(wanted)!r}'
-            + (f'; did you mean {near!r}?' if near else '.'))
-    path = known[matches[0]]
+    path = find_other_tool(package, tool)
     sys.argv = [str(path), *(config_path(argument) if re.match(r'\w+::', argument) else argument
                              for argument in arguments)]
     # Some import modules that lie beside them.

@@ -6,6 +6,15 @@ import re
 
 from eca_mm.utils.errors import UserError
 
+try:
+    from packaging.version import InvalidVersion, Version
+except ImportError:
+    # An environment that lacks even this must still be told what to install.
+    InvalidVersion = ValueError
+
+    def Version(version: str) -> None:  # noqa: N802, D103
+        raise InvalidVersion(version)
+
 # The distributions that can provide a module; the onedl ones are the maintained fork.
 PROVIDERS = {
     'torch': ('torch',),
@@ -122,7 +131,11 @@ def _problem(versions: dict[str, str]) -> str | None:
 
 def _release(version: str) -> tuple[int, ...]:
     """Returns the numbers of ``'2.12.1+cpu'`` without trailing zeros, ``(2, 12, 1)``."""
-    numbers = [int(n) for n in re.findall(r'^[\d.]*', version)[0].split('.') if n]
+    try:
+        numbers = list(Version(version).release)
+    except InvalidVersion:
+        # Of a build of somebody's own; its leading numbers are all that there is to compare.
+        numbers = [int(n) for n in re.findall(r'^[\d.]*', version)[0].split('.') if n]
     while numbers and numbers[-1] == 0:
         numbers.pop()
     return tuple(numbers)

@@ -63,7 +63,7 @@ def compare(model: TensorModel, path: Path, kind: str,
         shapes (Iterable[tuple[int, ...]]): Shapes (N, C, H, W) of the images.
 
     Returns:
-        list[Difference]: One per shape. NaN counts as infinitely far.
+        list[Difference]: One per shape. NaN or infinity on either side counts as infinitely far.
 
     Raises:
         UserError: If the file does not run with one of the shapes.
@@ -92,10 +92,14 @@ def compare(model: TensorModel, path: Path, kind: str,
 def _difference(shape: tuple[int, ...], expected: Any, found: Any) -> Difference:
     if [value.shape for value in expected] != [value.shape for value in found]:
         return Difference(shape, float('inf'), float('inf'))
-    pairs = [(float((a - b).abs().max().nan_to_num(nan=float('inf'))), float(a.abs().max()))
-             for a, b in zip(expected, found, strict=True)]
-    return Difference(shape, max(largest for largest, _ in pairs),
-                      max(largest / max(scale, 1e-12) for largest, scale in pairs))
+    pairs = list(zip(expected, found, strict=True))
+    if not all(value.isfinite().all() for pair in pairs for value in pair):
+        # NaN and infinity compare as small as one likes: inf / inf, max([0, nan]).
+        return Difference(shape, float('inf'), float('inf'))
+    largest = [float((a - b).abs().max()) for a, b in pairs]
+    return Difference(shape, max(largest), max(
+        value / max(float(a.abs().max()), 1e-12)
+        for value, (a, _) in zip(largest, pairs, strict=True)))
 
 
 def _runner(path: Path, kind: str) -> Callable[[Tensor], list[Tensor]]:

@@ -7,6 +7,8 @@ autocorrelation along the channel index, against the same averages in random ord
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.signal import find_peaks
+from scipy.stats import permutation_test
 
 
 @dataclass(frozen=True)
@@ -74,27 +76,31 @@ def measure_periodicity(y: np.ndarray, shuffles: int = 999, seed: int = 0) -> Pe
     """
     if len(y) < 8:
         raise ValueError(f'{len(y)} channels are too few for a period; 8 are the least.')
-    measured = autocorrelation(y)
-    rng = np.random.default_rng(seed)
-    random = autocorrelation(rng.permuted(np.tile(y, (shuffles, 1)), axis=1))
-    maxima = _maxima(measured)
-    peak, found = maxima.max(), maxima.max() > -np.inf
+    def statistics(sample: np.ndarray, axis: int) -> np.ndarray:
+        r = autocorrelation(np.moveaxis(sample, axis, -1))
+        return np.concatenate([r, np.abs(r[..., 1:2]), _highest(r)[..., None]], axis=-1)
+
+    # All at once, so that the same random orders serve for all; the larger, the less likely.
+    test = permutation_test((y, ), statistics, permutation_type='pairings', vectorized=True,
+                            n_resamples=shuffles, alternative='greater', random_state=seed)
+    measured, random = test.statistic[:-2], test.null_distribution[:, :-2]
+    peaks = find_peaks(measured[1:])[0] + 1
+    heights = measured[peaks]
+    found = len(peaks) > 0
+    peak = heights.max() if found else float('nan')
     return Periodicity(
         autocorrelation=measured,
         band=np.quantile(random, (.025, .975), axis=0),
         neighbours=float(measured[1]),
-        neighbours_p=_share(np.abs(random[:, 1]) >= abs(measured[1])),
-        period=int((maxima >= min(.8 * peak, peak)).argmax()) + 2 if found else None,
-        peak=float(peak) if found else float('nan'),
-        peak_p=_share(_maxima(random).max(1) >= peak) if found else 1.)
+        neighbours_p=float(test.pvalue[-2]),
+        # Multiples of a period are periods, too: the first that is nearly as high.
+        period=int(peaks[heights >= min(.8 * peak, peak)][0]) if found else None,
+        peak=float(peak),
+        peak_p=float(test.pvalue[-1]) if found else 1.)
 
 
-def _maxima(r: np.ndarray) -> np.ndarray:
-    """Heights of the local maxima at lags from 2 on, -inf at all other lags."""
-    inner = r[..., 2:-1]
-    return np.where((inner > r[..., 1:-2]) & (inner >= r[..., 3:]), inner, -np.inf)
-
-
-def _share(hits: np.ndarray) -> float:
-    # The measured order is one of the possible ones, too: never exactly 0.
-    return float((1 + hits.sum()) / (1 + len(hits)))
+def _highest(r: np.ndarray) -> np.ndarray:
+    """Height of the highest local maximum at lags from 2 on, of every row; -inf without any."""
+    rows = r.reshape(-1, r.shape[-1])
+    highest = [max(row[find_peaks(row[1:])[0] + 1], default=-np.inf) for row in rows]
+    return np.array(highest).reshape(r.shape[:-1])

@@ -1,11 +1,13 @@
 """How our pictures look: told apart by colour-blind readers and in a greyscale print."""
+import functools
 import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import cycle, islice
+from itertools import islice
 
 import matplotlib
+from cycler import Cycler, cycler
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -50,10 +52,11 @@ def line_styles(count: int) -> list[dict]:
         list[dict]: For each, arguments ``color``, ``linestyle`` and ``marker`` of matplotlib. Up
         to six differ in all three, up to 30 in their combination.
     """
-    styles = zip(cycle(COLOURS), cycle(MARKERS), strict=False)
     # Every round through the colours starts one dash further.
-    return [dict(color=colour, marker=marker, linestyle=DASHES[(i + i // 6) % 6])
-            for i, (colour, marker) in enumerate(islice(styles, count))]
+    rounds = [cycler(color=COLOURS) + cycler(marker=MARKERS)
+              + cycler(linestyle=DASHES[start:] + DASHES[:start]) for start in range(len(DASHES))]
+    styles = functools.reduce(Cycler.concat, rounds)
+    return list(islice(styles(), count))
 
 
 def check_format(path: str) -> None:

@@ -49,8 +49,8 @@ class TestTiming:
 
     def test_ratios_are_taken_round_by_round(self):
         """A machine that is half as fast in some rounds does not change them."""
-        plain = Timing((2., 4., 2., 4., 2.))
-        ours = Timing((1., 2., 1., 2., 4.))
+        plain = Timing.of((2., 4., 2., 4., 2.))
+        ours = Timing.of((1., 2., 1., 2., 4.))
         assert ours.speed_beside(plain) == (2., 2., 2.)
         assert (plain.median, plain.quartiles, ours.best) == (2., (2., 4.), 1.)
 

@@ -10,12 +10,13 @@ from mmdet.registry import MODELS as MMDET_MODELS
 from mmengine.config import Config
 from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
 
-from eca_mm.analysis.complexity import data_sample
+from eca_mm.analysis.complexity import build_model, data_sample, measure_complexity
+from eca_mm.backbones.two_stream import input_channels
 from eca_mm.deploy import export as exporting
 from eca_mm.deploy import fuse
 from eca_mm.deploy.export import SUFFIXES, TensorModel, export, output_names
 from eca_mm.deploy.metadata import metadata_of
-from eca_mm.deploy.verify import TOLERANCE, compare, shapes_to_try
+from eca_mm.deploy.verify import TOLERANCE, _difference, compare, shapes_to_try
 from eca_mm.utils.errors import UserError
 from tests.conftest import REPOSITORY
 from tests.support.randomize import randomize
@@ -163,3 +164,23 @@ def test_an_absent_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
     with pytest.raises(UserError, match='ONNX files need onnxruntime: run `pip install onnxrun'):
         exporting.check_format('onnx')
+
+
+@pytest.mark.parametrize('found', [float('nan'), float('inf'), -float('inf')])
+def test_nan_and_infinity_are_never_near(found):
+    one, bad = torch.ones(1, 2), torch.tensor([[1., found]])
+    for expected, got in ((one, bad), (bad, one), (bad, bad)):
+        # The bad value in the second output, where max() would let it pass.
+        assert _difference((1, 3, 2, 2), [one, expected], [one, got]).relative == float('inf')
+
+
+@pytest.mark.parametrize('channels', [1, 4])
+def test_images_of_any_number_of_channels(channels):
+    model = build_model(Config(dict(default_scope='mmpretrain', model=dict(
+        type='ImageClassifier', neck=dict(type='GlobalAveragePooling'),
+        backbone=dict(type='ECAResNet', depth=18, in_channels=channels),
+        head=dict(type='LinearClsHead', num_classes=2, in_channels=512)))))
+    assert input_channels(model) == input_channels(TensorModel(model)) == channels
+    assert measure_complexity(model, (32, 32)).flops > 0
+    assert output_names(TensorModel(model), (32, 32)) == ['logits']
+    assert all(shape[1] == channels for shape in shapes_to_try((32, 32), False, channels))

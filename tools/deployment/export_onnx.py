@@ -61,7 +61,7 @@ def main() -> None:
             print(f'{" x ".join(map(str, found.shape))}: largest difference {found.largest:.2g}, '
                   f'{found.relative:.2g} of the largest value')
         worst = max(found.relative for found in differences)
-        # Written so that NaN (inf / inf, 0 / 0) is refused as well.
+        # Written so that NaN is refused as well.
         if not worst <= TOLERANCE:
             raise UserError(f'The exported file differs from the model by {worst:.2g} (relative), '
                             f'more than the {TOLERANCE:g} that rounding explains: nothing was '
