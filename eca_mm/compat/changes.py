@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from . import (
     checkpoint_loading,
     config_scope,
+    data_sets,
     data_files,
     dynamo,
     file_backend,
@@ -67,6 +68,12 @@ CHANGES = (
     Change(registries.install, 'mmengine', 'all',
            'Other projects may register classes under names that ours have; ours stay reachable '
            'as `eca_mm.<name>`.'),
+    Change(data_sets.label_folders_by_name, 'mmpretrain', '1.0 and later',
+           '`CustomDataset` numbers folders in alphabetical order, whatever order of names the '
+           'config gives, and takes hidden folders for classes.'),
+    Change(data_sets.report_left_out, 'mmdet, mmengine', 'all',
+           'Data sets leave images out without a word, and an empty one ends in "need at least one '
+           'array to concatenate".'),
     Change(hub.install, 'mmpretrain', '1.0 and later',
            '`mmpretrain.get_model` and `list_models` know our classifiers by name.'),
     Change(hub.refuse_random_weights, 'mmpretrain', '1.0 and later',

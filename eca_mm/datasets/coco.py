@@ -49,6 +49,8 @@ class CheckedCocoDataset(CocoDataset):
     """
 
     COCOAPI = CheckedCOCO
+    # compat.data_sets does it for mmdet's own.
+    reports_left_out = True
 
     def __init__(self, *args: Any, image_ids: Sequence[int | str] | None = None,
                  allow_outside: bool = False, **kwargs: Any) -> None:

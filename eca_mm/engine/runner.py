@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from eca_mm.checkpoints import KeyReport
 from eca_mm.checkpoints.finite import describe, not_finite
 from eca_mm.checkpoints.latest import latest_checkpoint
+from eca_mm.engine.hooks.classes import CheckClassesHook
 from eca_mm.engine.hooks.skipped_images import ListSkippedImagesHook
 from eca_mm.utils.errors import UserError
 
@@ -38,6 +39,8 @@ class CheckedRunner(Runner):
     - ``on_bad_image='skip'`` in the config: images that cannot be used are left out in training,
       count as empty ones in validation and test, and are listed after each epoch.
     - ``persistent_workers=True`` is not an error with ``num_workers=0``.
+    - Heads, data sets, evaluators and tested checkpoints must mean the same classes
+      (:class:`eca_mm.engine.hooks.CheckClassesHook`).
 
     Args:
         **kwargs: All arguments of :class:`mmengine.runner.Runner`.
@@ -114,6 +117,7 @@ class CheckedRunner(Runner):
     def register_hooks(self, *args, **kwargs) -> None:
         """Register the config's hooks and ours."""
         super().register_hooks(*args, **kwargs)
+        self.register_hook(CheckClassesHook())
         if any(loads_images_unchecked(self.cfg.get(f'{split}_dataloader'))
                for split in ('train', 'val', 'test')):
             self.logger.info('Images are loaded and checked by eca_mm.LoadImage in place of '

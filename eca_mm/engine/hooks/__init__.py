@@ -1,9 +1,11 @@
 """Hooks that watch over a training run."""
 from .checkpoint import SafeCheckpointHook
+from .classes import CheckClassesHook
 from .invalid_loss import StopOnInvalidLossHook
 from .skipped_images import ListSkippedImagesHook
 from .work_dir import KeepWorkDirHook
 
 __all__ = [
-    'KeepWorkDirHook', 'ListSkippedImagesHook', 'SafeCheckpointHook', 'StopOnInvalidLossHook'
+    'CheckClassesHook', 'KeepWorkDirHook', 'ListSkippedImagesHook', 'SafeCheckpointHook',
+    'StopOnInvalidLossHook',
 ]

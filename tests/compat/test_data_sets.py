@@ -1,0 +1,127 @@
+"""Stock data sets: folders by name, and reasons for what is left out."""
+import logging
+import shutil
+
+import pytest
+from mmengine.logging import MMLogger
+from mmengine.registry import DATASETS, DefaultScope
+
+from eca_mm.utils.errors import UserError
+from tests.support.samples import CLASSES, draw_classes, draw_coco
+
+
+@pytest.fixture
+def messages():
+    """What is logged."""
+    found = []
+    handler = logging.Handler(logging.INFO)
+    handler.emit = lambda record: found.append(record.getMessage())
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    yield found
+    logger.removeHandler(handler)
+
+
+def folders(root, **options):
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        data = DATASETS.build(dict(type='CustomDataset', data_root=str(root), pipeline=[],
+                                   **options))
+    names = data.metainfo['classes']
+    # Labels and folders must agree, whatever the order.
+    for item in data:
+        assert names[item['gt_label']] == item['img_path'].split('/')[-2]
+    return data
+
+
+@pytest.fixture
+def root(tmp_path):
+    draw_classes(tmp_path / 'classes', images=1)
+    return tmp_path / 'classes'
+
+
+def test_folders_in_the_order_of_the_config(root):
+    assert folders(root).metainfo['classes'] == ('blue', 'green', 'red')
+    for order in (CLASSES, CLASSES[::-1]):
+        assert len(folders(root, metainfo=dict(classes=order))) == 3
+
+
+@pytest.mark.parametrize('name', ['.ipynb_checkpoints', '__MACOSX'])
+def test_hidden_folders_are_left_out_and_named(root, messages, name):
+    shutil.copytree(root / 'red', root / name)
+    assert folders(root).metainfo['classes'] == ('blue', 'green', 'red')
+    assert any(name in message for message in messages)
+
+
+def test_a_class_without_folder_keeps_the_others_labels(root, messages):
+    shutil.rmtree(root / 'green')
+    assert len(folders(root, metainfo=dict(classes=CLASSES))) == 2
+    assert any('no folder for 1 of 3 classes: green' in message for message in messages)
+
+
+def test_a_folder_that_is_not_a_class(root):
+    with pytest.raises(UserError, match=r'folders are blue, green, red, the classes red, green;'):
+        folders(root, metainfo=dict(classes=('red', 'green')))
+    with pytest.raises(UserError, match=r'3 folders of classes .* names 2 classes'):
+        folders(root, metainfo=dict(classes=('a', 'b')))
+
+
+def test_names_of_ones_own_follow_the_folders(root):
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        data = DATASETS.build(dict(type='CustomDataset', data_root=str(root), pipeline=[],
+                                   metainfo=dict(classes=('navy', 'lime', 'ruby'))))
+    assert [item['gt_label'] for item in data] == [0, 1, 2]
+
+
+@pytest.fixture
+def voc(tmp_path):
+    """Four images in VOC's format with objects of red and green."""
+    draw_coco(tmp_path / 'coco')
+    for name in ('JPEGImages', 'Annotations'):
+        (tmp_path / name).mkdir()
+    for number, name in enumerate(('red', 'green', 'red', None), 1):
+        shutil.copy(tmp_path / f'coco/images/00{number}.jpg', tmp_path / 'JPEGImages')
+        box = (f'<object><name>{name}</name><bndbox><xmin>2</xmin><ymin>2</ymin><xmax>20</xmax>'
+               '<ymax>20</ymax></bndbox></object>') if name else ''
+        (tmp_path / f'Annotations/00{number}.xml').write_text(
+            f'<annotation><size><width>64</width><height>64</height></size>{box}</annotation>')
+    (tmp_path / 'train.txt').write_text('001\n002\n003\n004\n')
+    return tmp_path
+
+
+def boxes(root, classes, **options):
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        return DATASETS.build(dict(
+            type='XMLDataset', data_root=str(root), ann_file='train.txt', pipeline=[],
+            data_prefix=dict(sub_data_root=''), metainfo=dict(classes=classes), **options))
+
+
+def test_images_that_are_left_out_are_counted(voc, messages):
+    options = dict(filter_cfg=dict(filter_empty_gt=True))
+    assert len(boxes(voc, ('red', 'green'), **options)) == 3
+    assert any('4 images: left out are 1 images without boxes (004)' in m for m in messages)
+
+
+@pytest.mark.parametrize('options', [
+    {}, dict(test_mode=True), dict(filter_cfg=dict(filter_empty_gt=True))])
+@pytest.mark.parametrize(('classes', 'problem'), [
+    (('Red', 'green'), "no box of the class 'Red'.*write 'red'"),
+    (('red', 'gren'), "no box of the class 'gren'.*write 'green'"),
+    (('cat', 'dog'), "no box of the class 'cat'; its annotations name 'green', 'red'")])
+def test_names_that_voc_files_do_not_use(voc, options, classes, problem):
+    with pytest.raises(UserError, match=problem):
+        boxes(voc, classes, **options)
+
+
+def test_a_rare_class_is_only_reported(voc, messages):
+    assert len(boxes(voc, ('red', 'green', 'elephant'))) == 4
+    assert any('no box of 1 of 3 classes: elephant' in message for message in messages)
+
+
+def test_why_no_image_is_left(voc):
+    with pytest.raises(UserError, match='None of the 4 images .* below 100 pixels'):
+        boxes(voc, ('red', 'green'), filter_cfg=dict(min_size=100))
+    with pytest.raises(UserError, match='has no sample'):
+        boxes(voc, ('red', 'green'), indices=[])
+    (voc / 'train.txt').write_text('')
+    with pytest.raises(UserError, match='lists no image'):
+        boxes(voc, ('red', 'green'))

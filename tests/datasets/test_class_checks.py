@@ -1,0 +1,83 @@
+"""Heads, data sets and metrics that mean different classes are refused."""
+import json
+
+import pytest
+from mmengine.dataset import RepeatDataset
+from mmengine.registry import DATASETS, METRICS, DefaultScope
+from torch import nn
+
+from eca_mm.datasets.class_checks import check_heads, check_metric, check_splits
+from eca_mm.utils.errors import UserError
+from tests.support.samples import CLASSES, draw_coco
+
+SHUFFLED = ('blue', 'red', 'green')
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp('data') / 'coco'
+    draw_coco(root)
+    return root
+
+
+def build(root, kind='CheckedCocoDataset', classes=CLASSES):
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        return DATASETS.build(dict(
+            type=kind, data_root=str(root), ann_file='annotations.json', pipeline=[],
+            data_prefix=dict(img='images/'), metainfo=dict(classes=classes)))
+
+
+def network(**numbers):
+    """A model with heads of these names and numbers of classes."""
+    model = nn.Module()
+    for name, number in numbers.items():
+        head = nn.Module()
+        head.num_classes = number
+        model.add_module(name, head)
+    return model
+
+
+@pytest.mark.parametrize('wrap', [lambda data: data, lambda data: RepeatDataset(data, 2)])
+def test_every_head_has_the_classes_of_the_data(root, wrap):
+    data = wrap(build(root))
+    # One class of proposals, and a backbone's own classifier.
+    check_heads(network(bbox_head=3, rpn_head=1, backbone=1000), data)
+    for name in ('bbox_head', 'mask_head', 'panoptic_head', 'head'):
+        with pytest.raises(UserError, match=rf'model.{name} has num_classes=1, .* 3 classes'):
+            check_heads(network(**{name: 1}), data)
+
+
+def test_splits_must_have_the_same_classes(root):
+    data = build(root)
+    check_splits(data, build(root), 'val')
+    with pytest.raises(UserError, match=r"\('blue', 'red', 'green'\), but training is on \('red'"):
+        check_splits(data, build(root, classes=SHUFFLED), 'val')
+    with pytest.raises(UserError, match='the checkpoint was trained on'):
+        check_splits(dict(classes=['red', 'green']), data, 'test')
+
+
+@pytest.mark.parametrize(('data_kind', 'metric_kind', 'culprit'), [
+    ('CheckedCocoDataset', 'CheckedCocoMetric', None),
+    ('CheckedCocoDataset', 'CocoMetric', 'CocoMetric numbers'),
+    ('CocoDataset', 'CheckedCocoMetric', 'CocoDataset numbers'),
+    ('CocoDataset', 'CocoMetric', 'CocoDataset numbers')])
+def test_another_order_than_the_file_needs_both_of_ours(root, data_kind, metric_kind, culprit):
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        metric = METRICS.build(dict(type=metric_kind, ann_file=str(root / 'annotations.json')))
+    check_metric(metric, build(root, data_kind), 'val_evaluator')
+    data = build(root, data_kind, SHUFFLED)
+    if culprit is None:
+        check_metric(metric, data, 'val_evaluator')
+        return
+    with pytest.raises(UserError, match=f"'red', 'green', 'blue'.*'blue', 'red'.*{culprit}"):
+        check_metric(metric, data, 'val_evaluator')
+
+
+def test_a_class_that_the_stock_data_set_drops_is_named(root):
+    content = json.loads((root / 'annotations.json').read_text())
+    content['categories'][1]['name'] = 'Green'
+    (root / 'other.json').write_text(json.dumps(content))
+    data = build(root, 'CocoDataset')
+    data.ann_file = str(root / 'other.json')
+    with pytest.raises(UserError, match='no category for the classes green'):
+        check_metric(None, data, 'train_dataloader.dataset')
