@@ -76,7 +76,9 @@ test_dataloader = dict(
         data_prefix=dict(img='val/'),
         test_mode=True,
         pipeline=[
-            *load,
+            load[0],
+            load[2],
+            load[1],
             dict(
                 type='PackDetInputs',
                 meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),

@@ -7,18 +7,33 @@ from mmengine.registry import DefaultScope
 from eca_mm.engine.config import check_parts
 from eca_mm.utils.errors import UserError
 
-from . import classes, evaluators, files, keys, training, weights
+from . import (
+    backends,
+    building,
+    classes,
+    evaluators,
+    files,
+    keys,
+    pipelines,
+    schedules,
+    training,
+    weights,
+)
 from .context import ConfigContext, Finding
 
 __all__ = ['Finding', 'check_config']
 
-CHECKS = (keys, classes, files, weights, training, evaluators)
+# What can be read off the settings first; then what can be built is.
+CHECKS = (keys, classes, files, weights, training, evaluators, pipelines, schedules, backends,
+          building)
 
 
 def check_config(config: Config, gpus: int | None = None) -> list[Finding]:
     """Look for what would stop a run of a config, or spoil it silently.
 
-    Nothing is trained and no GPU is needed. Weights that a URL names are not fetched, and files
+    Nothing is trained and no GPU is needed. The data sets are built as train.py builds them and
+    load a sample each, and the model gets one small black image: what they refuse is found too.
+    Weights that a URL names are not fetched, and files
     that are not on this machine's file system are not looked at.
 
     Args:
@@ -41,4 +56,6 @@ def check_config(config: Config, gpus: int | None = None) -> list[Finding]:
 
 def _all(context: ConfigContext) -> Iterator[Finding]:
     for check in CHECKS:
-        yield from check.check(context)
+        found = list(check.check(context))
+        context.reported += found
+        yield from found

@@ -10,7 +10,8 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
-from mmengine.registry import DATASETS
+from mmengine.registry import DATASETS, MODELS
+from torch import nn
 
 from eca_mm.datasets.coco_index import CheckedCOCO
 from eca_mm.engine.config import scope
@@ -30,7 +31,8 @@ class Finding:
         level (str): ``'error'``: the run would fail or its result would be wrong; ``'warning'``:
             it may be meant so.
         check (str): What was checked: ``'keys'``, ``'classes'``, ``'data'``, ``'weights'``,
-            ``'lr'``, ``'frozen'``, ``'bn'`` or ``'evaluator'``.
+            ``'lr'``, ``'frozen'``, ``'bn'``, ``'evaluator'``, ``'model'``, ``'pipeline'``,
+            ``'schedule'`` or ``'backends'``.
         where (str): Dotted key of the config.
         message (str): What is wrong there.
         expected (str): What would be right.
@@ -82,6 +84,44 @@ class ConfigContext:
         named = re.search(r'_(\d+)xb\d+', str(config.filename or '').rpartition('/')[2])
         self.gpus = gpus or (int(named[1]) if named else 1)
         self._coco: dict[str, CheckedCOCO | UserError] = {}
+        # Errors of the checks so far: what has one is not built to say it again.
+        self.reported: list[Finding] = []
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """The whole model, without its trained weights."""
+        cfg = copy.deepcopy(self.config.model)
+        if self.config.get('data_preprocessor') is not None:
+            cfg.setdefault('data_preprocessor', copy.deepcopy(self.config.data_preprocessor))
+        return MODELS.build(cfg)
+
+    def is_repeated(self, split: str) -> bool:
+        """Whether the test data are the validation data."""
+        return split == 'test' and (self.config.get('test_dataloader')
+                                    == self.config.get('val_dataloader'))
+
+    def dataset_config(self, split: str) -> dict | None:
+        """Settings of a split's data set."""
+        cfg = (self.config.get(f'{split}_dataloader') or {}).get('dataset')
+        return cfg if isinstance(cfg, dict) else None
+
+    def full(self, split: str) -> BaseDataset:
+        """Build a split's data set as a run would, annotations and pipeline included."""
+        return DATASETS.build(copy.deepcopy(dict(self.dataset_config(split))))
+
+    def metrics(self, split: str) -> list[tuple[str, dict]]:
+        """Dotted keys and settings of a split's metrics; none where the test repeats val."""
+        where = f'{split}_evaluator'
+        evaluator = self.config.get(where)
+        if evaluator is None or (self.is_repeated(split)
+                                 and evaluator == self.config.get('val_evaluator')):
+            return []
+        if isinstance(evaluator, dict):
+            evaluator = evaluator.get('metrics', evaluator)
+        if isinstance(evaluator, list | tuple):
+            return [(f'{where}.{index}', metric) for index, metric in enumerate(evaluator)
+                    if isinstance(metric, dict)]
+        return [(where, evaluator)]
 
     @cached_property
     def datasets(self) -> list[DataSet]:
@@ -89,7 +129,7 @@ class ConfigContext:
         found: list[DataSet] = []
         for split in SPLITS:
             loader = self.config.get(f'{split}_dataloader')
-            if split == 'test' and loader == self.config.get('val_dataloader'):
+            if self.is_repeated(split):
                 continue
             if loader and isinstance(loader.get('dataset'), dict):
                 found += self._unwrap(split, f'{split}_dataloader.dataset', loader['dataset'])
@@ -97,9 +137,8 @@ class ConfigContext:
 
     def of(self, split: str) -> list[DataSet]:
         """The data sets of one split; those of a test that is the validation are that one's."""
-        same = split == 'test' and (self.config.get('test_dataloader')
-                                    == self.config.get('val_dataloader'))
-        return [data for data in self.datasets if data.split == ('val' if same else split)]
+        return [data for data in self.datasets
+                if data.split == ('val' if self.is_repeated(split) else split)]
 
     @property
     def batch_size(self) -> int | None:
@@ -112,6 +151,12 @@ class ConfigContext:
         config = self.config
         return bool(config.get('load_from') or config.get('resume')
                     or has_pretrained(config.model))
+
+    def is_reported(self, where: str) -> bool:
+        """Whether an error is known that keeps a part of the config from being built."""
+        return any(finding.where == where or finding.where.startswith(f'{where}.')
+                   for finding in self.reported
+                   if finding.level == 'error' and finding.check in ('keys', 'data', 'evaluator'))
 
     def coco(self, path: str) -> CheckedCOCO:
         """Read a COCO annotation file once.

@@ -3,14 +3,15 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from mmdet.datasets import CocoDataset
+from mmdet.datasets import BaseDetDataset, CocoDataset
 from mmdet.evaluation import CocoMetric
 from mmengine.registry import METRICS
 from mmpretrain.evaluation import Accuracy
 
+from eca_mm.datasets import CheckedCocoMetric
 from eca_mm.utils.signatures import arguments
 
-from .context import ConfigContext, DataSet, Finding
+from .context import SPLITS, ConfigContext, DataSet, Finding
 from .lookup import find
 
 
@@ -23,21 +24,11 @@ def check(context: ConfigContext) -> Iterator[Finding]:
     Yields:
         Finding: What could not be evaluated, or would be evaluated against other annotations.
     """
-    for split in ('val', 'test'):
-        where = f'{split}_evaluator'
-        evaluator = context.config.get(where)
-        if evaluator is None or (split == 'test'
-                                 and evaluator == context.config.get('val_evaluator')
-                                 and context.of('test') == context.of('val')):
-            continue
-        if isinstance(evaluator, dict):
-            evaluator = evaluator.get('metrics', evaluator)
-        is_list = isinstance(evaluator, (list, tuple))
-        for index, metric in enumerate(evaluator if is_list else [evaluator]):
-            place = f'{where}.{index}' if is_list else where
+    for split in SPLITS[1:]:
+        for where, metric in context.metrics(split):
             kind = find(metric.get('type'), METRICS, metric.get('_scope_') or context.scope)
             for data in context.of(split):
-                yield from _compare(place, metric, kind, data, context)
+                yield from _compare(where, metric, kind, data, context)
     yield from _check_masks(context)
 
 
@@ -45,13 +36,13 @@ def _compare(where: str, metric: dict, kind: Any, data: DataSet,
              context: ConfigContext) -> Iterator[Finding]:
     if not isinstance(kind, type):
         return
-    detection = isinstance(data.built, CocoDataset)
+    detection = isinstance(data.built, BaseDetDataset)
     if issubclass(kind, CocoMetric):
-        if data.built is not None and not detection:
+        if data.built is not None and not isinstance(data.built, BaseDetDataset):
             yield _error(f'{where}.type', f'{kind.__name__} evaluates boxes, but the data set is '
                          f'a {type(data.built).__name__}', 'a metric of classification')
             return
-        yield from _check_coco(where, metric, data, context)
+        yield from _check_coco(where, metric, kind, data, context)
     elif issubclass(kind, Accuracy) or kind.__module__.startswith('mmpretrain.'):
         if detection:
             yield _error(f'{where}.type', f'{kind.__name__} evaluates classes of images, but '
@@ -60,18 +51,22 @@ def _compare(where: str, metric: dict, kind: Any, data: DataSet,
             yield from _check_topk(where, metric, kind, context)
 
 
-def _check_coco(where: str, metric: dict, data: DataSet,
+def _check_coco(where: str, metric: dict, kind: type, data: DataSet,
                 context: ConfigContext) -> Iterator[Finding]:
     path = metric.get('ann_file')
     if path and '://' not in path:
         if not os.path.isfile(path):
             yield Finding('error', 'data', f'{where}.ann_file', f'the annotation file {path} does '
                           'not exist', getattr(data.built, 'ann_file', '') or 'an annotation file')
-        elif data.built is not None and os.path.isfile(data.built.ann_file) and (
+        elif isinstance(data.built, CocoDataset) and os.path.isfile(data.built.ann_file) and (
                 not os.path.samefile(path, data.built.ann_file)):
             yield _error(f'{where}.ann_file', f'{path} is not the annotation file of {data.where}, '
                          'so that images are evaluated as if nothing had been found in them',
                          data.built.ann_file)
+    if path and not issubclass(kind, CheckedCocoMetric) and data.cfg.get('indices') is not None:
+        yield _error(f'{where}.type', f'{kind.__name__} counts all images of {path}, but '
+                     f'{data.where} looks at a part of them only (indices)',
+                     "type='CheckedCocoMetric', which counts the images that were predicted")
     metrics = metric.get('metric', 'bbox')
     metrics = [metrics] if isinstance(metrics, str) else metrics
     if 'segm' in metrics and not _has_masks(context):

@@ -1,54 +1,35 @@
-"""Keys that nothing reads, and types that do not exist."""
+"""Keys that nothing reads, and types that do not exist.
+
+What a constructor refuses is told by :mod:`eca_mm.config_check.building`; here are the slips that
+it would swallow, and those whose place can be named better than by its error.
+"""
 import inspect
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
-from mmengine import registry as registries
 from mmengine.config import Config
-from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, TestLoop, ValLoop
+from mmengine.optim import DefaultOptimWrapperConstructor
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner, TestLoop, ValLoop
 from torch.utils.data import DataLoader
 
 from eca_mm.engine.config import misspelt_keys
+from eca_mm.engine.old_settings import old_settings
 from eca_mm.utils.signatures import arguments, nearest
 
 from .context import SPLITS, ConfigContext, Finding
 from .lookup import find, names
 
-# What mmengine takes out of a dict before the rest goes to the constructor of its type.
-_READ_BEFORE = {
-    'optimizer': {'params'}, 'norm_cfg': {'requires_grad'}, 'override': {'name'},
-    'nms': {'split_thr', 'class_agnostic', 'max_num', 'nms_pre', 'score_thr'},
-    'init_cfg': {'override'},
-}
-_KINDS = {
-    'dataset': registries.DATASETS, 'datasets': registries.DATASETS,
-    'pipeline': registries.TRANSFORMS, 'transforms': registries.TRANSFORMS,
-    'init_cfg': registries.WEIGHT_INITIALIZERS, 'override': registries.WEIGHT_INITIALIZERS,
-    'backbone': registries.MODELS, 'neck': registries.MODELS, 'head': registries.MODELS,
-    'rpn_head': registries.MODELS, 'roi_head': registries.MODELS, 'bbox_head': registries.MODELS,
-    'mask_head': registries.MODELS, 'data_preprocessor': registries.MODELS,
-    'vis_backends': registries.VISBACKENDS, 'optimizer': registries.OPTIMIZERS,
-}
-# Dicts without a type, and what is read from them.
-_LOOSE = {
-    'auto_scale_lr': {'enable', 'base_batch_size'},
-    'env_cfg': {'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'},
-    'mp_cfg': {'mp_start_method', 'opencv_num_threads'},
-    'randomness': {'seed', 'diff_rank_seed', 'deterministic'},
-    'paramwise_cfg': {
-        'custom_keys', 'bias_lr_mult', 'bias_decay_mult', 'norm_decay_mult', 'flat_decay_mult',
-        'dwconv_decay_mult', 'dcn_offset_lr_mult', 'bypass_duplicate'},
-    'rpn': {'assigner', 'sampler', 'allowed_border', 'pos_weight', 'debug', 'nms_pre',
-            'max_per_img', 'nms', 'min_bbox_size'},
-    'rpn_proposal': {'nms_pre', 'max_per_img', 'nms', 'min_bbox_size'},
-    'rcnn': {'assigner', 'sampler', 'mask_size', 'pos_weight', 'debug', 'score_thr', 'nms',
-             'max_per_img', 'mask_thr_binary'},
-    'train_cfg': {'rpn', 'rpn_proposal', 'rcnn', 'assigner', 'sampler', 'allowed_border',
-                  'pos_weight', 'debug', 'augments'},
-    'test_cfg': {'rpn', 'rcnn', 'nms_pre', 'min_bbox_size', 'score_thr', 'nms', 'max_per_img'},
-}
-_LOADER = {'dataset', 'sampler', 'batch_sampler', 'num_batch_per_epoch', 'worker_init_fn',
-           'collate_fn', 'disable_subprocess_warning'}
+# How similar a key must be to an argument or a neighbour to be a slip of it.
+_NEAR = 0.8
+# Who reads the dicts that no constructor gets.
+_READERS: dict[str, Callable] = {
+    'auto_scale_lr': Runner.scale_lr, 'env_cfg': Runner.setup_env,
+    'randomness': Runner.set_randomness, 'paramwise_cfg': DefaultOptimWrapperConstructor}
+_LOADERS = tuple(f'{split}_dataloader' for split in SPLITS)
+# Their keys are the user's own: parts of names of parameters.
+_FREE = ('custom_keys', )
 
 
 def check(context: ConfigContext) -> Iterator[Finding]:
@@ -58,122 +39,95 @@ def check(context: ConfigContext) -> Iterator[Finding]:
         context (ConfigContext): The config.
 
     Yields:
-        Finding: An error for a key or a type that does not exist, with the nearest that does.
+        Finding: An error for a setting of older versions with today's place, and for a key or a
+        type that does not exist with the nearest that does.
     """
     config = context.config
+    for key, place in old_settings(config):
+        yield Finding('error', 'keys', key, f'{key!r} is a setting of MMDetection 2 or older, that '
+                      'nothing reads any more', place)
     for place, key, near in misspelt_keys(config):
         yield _finding(f'{place}.{key}' if place else key, f'unknown key {key!r}', near)
-    parts = _Parts(context.scope)
-    yield from parts.module(config.model, 'model', registries.MODELS)
-    yield from parts.module(config.get('data_preprocessor'), 'data_preprocessor',
-                            registries.MODELS, 'ClsDataPreprocessor')
-    for split in SPLITS:
-        where = f'{split}_dataloader'
-        loader = config.get(where) or {}
-        yield from parts.known(loader, where, set(inspect.signature(DataLoader).parameters)
-                               | _LOADER)
-        yield from parts.module(loader.get('dataset'), f'{where}.dataset', registries.DATASETS)
-        for key in ('sampler', 'batch_sampler'):
-            yield from parts.module(loader.get(key), f'{where}.{key}', registries.DATA_SAMPLERS)
-    yield from _loops(config, parts)
-    yield from _optimisation(config, parts)
-    for split in SPLITS[1:]:
-        where = f'{split}_evaluator'
-        kind = (config.get(where) or {})
-        is_evaluator = isinstance(kind, dict) and 'metrics' in kind
-        yield from parts.module(kind, where, registries.EVALUATOR if is_evaluator
-                                else registries.METRICS, 'Evaluator' if is_evaluator else None)
-    for where in ('default_hooks', 'custom_hooks'):
-        hooks = config.get(where) or {}
-        for name, hook in hooks.items() if isinstance(hooks, dict) else enumerate(hooks):
-            yield from parts.module(hook, f'{where}.{name}', registries.HOOKS, extra={'priority'})
-    yield from parts.module(config.get('visualizer'), 'visualizer', registries.VISUALIZERS)
-    yield from parts.module(config.get('log_processor'), 'log_processor',
-                            registries.LOG_PROCESSORS, 'LogProcessor')
-    for where in ('auto_scale_lr', 'env_cfg', 'randomness'):
-        yield from parts.loose(config.get(where) or {}, where)
+    for where, default in _parts(config):
+        yield from _walk(config.get(where), where, context.scope, default)
 
 
-def _loops(config: Config, parts: '_Parts') -> Iterator[Finding]:
+def _parts(config: Config) -> Iterator[tuple[str, Any]]:
+    """Top-level keys that are built or read, and what is built where they have no type."""
     by_epoch = (config.get('train_cfg') or {}).get('by_epoch')
-    for where, loop, extra in (
-            ('train_cfg', EpochBasedTrainLoop if by_epoch else IterBasedTrainLoop, {'by_epoch'}),
-            ('val_cfg', ValLoop, set()), ('test_cfg', TestLoop, set())):
-        yield from parts.module(config.get(where), where, registries.LOOPS, loop, extra)
+    defaults = {
+        'train_cfg': EpochBasedTrainLoop if by_epoch else IterBasedTrainLoop,
+        'val_cfg': ValLoop, 'test_cfg': TestLoop, 'optim_wrapper': 'OptimWrapper',
+        'log_processor': 'LogProcessor', 'data_preprocessor': 'ClsDataPreprocessor'}
+    for key in inspect.signature(Runner.__init__).parameters:
+        yield key, defaults.get(key)
+    for key in ('data_preprocessor', 'auto_scale_lr'):
+        yield key, defaults.get(key)
 
 
-def _optimisation(config: Config, parts: '_Parts') -> Iterator[Finding]:
-    wrapper = config.get('optim_wrapper')
-    # A constructor of its own may read anything.
-    if isinstance(wrapper, dict) and 'constructor' not in wrapper:
-        yield from parts.module(wrapper, 'optim_wrapper', registries.OPTIM_WRAPPERS,
-                                'OptimWrapper', {'paramwise_cfg'})
-    schedulers = config.get('param_scheduler') or []
-    for index, scheduler in enumerate([schedulers] if isinstance(schedulers, dict) else schedulers):
-        yield from parts.module(scheduler, f'param_scheduler.{index}',
-                                registries.PARAM_SCHEDULERS, extra={'convert_to_iter_based'})
-
-
-class _Parts:
-    """The walk through nested settings, each against the constructor that they go to."""
-
-    def __init__(self, scope: str) -> None:
-        self.scope = scope
-
-    def module(self, node: Any, where: str, registry: Any = None, default: Any = None,
-               extra: Any = frozenset(), scope: str | None = None) -> Iterator[Finding]:
-        """Check something that is built, everything that is built in it, or a list of such."""
-        scope = scope or self.scope
-        if isinstance(node, (list, tuple)):
-            for index, value in enumerate(node):
-                yield from self.module(value, f'{where}.{index}', registry, default, extra, scope)
-        if not isinstance(node, dict):
-            return
-        key = _key(where)
-        if key == 'data_preprocessor' and scope == 'mmpretrain':
-            default = default or 'ClsDataPreprocessor'
-        kind = node.get('type', default)
-        if kind is None:
-            yield from self.loose(node, where, scope)
-            return
-        scope = node.get('_scope_') or scope
-        found = find(kind, registry, scope)
-        if found is None:
+def _walk(node: Any, where: str, scope: str, default: Any = None) -> Iterator[Finding]:
+    if isinstance(node, list | tuple):
+        for index, value in enumerate(node):
+            yield from _walk(value, f'{where}.{index}', scope)
+    if not isinstance(node, dict):
+        return
+    scope = node.get('_scope_') or scope
+    key = _key(where)
+    if key == 'data_preprocessor' and scope != 'mmpretrain':
+        default = None
+    kind = node.get('type', default)
+    if kind is not None:
+        found = find(kind, None, scope)
+        if found is None and isinstance(kind, str):
             yield _finding(f'{where}.type', f'there is no {kind!r}',
-                           nearest(str(kind), names(registry, scope)))
-        else:
-            yield from self._arguments(node, where, found, _READ_BEFORE.get(key, set()) | extra)
-        yield from self._children(node, where, scope)
+                           nearest(kind, names(None, scope)))
+        elif found is not None:
+            yield from _compare(node, where, set(arguments(found)[0]),
+                                f'{getattr(found, "__name__", found)} has no argument')
+    elif key in _FREE:
+        return
+    elif key in _LOADERS:
+        yield from _compare(node, where, _known(DataLoader) | _known(Runner.build_dataloader))
+    elif key in _READERS:
+        yield from _compare(node, where, _known(_READERS[key]))
+    else:
+        # Read key by key, nobody knows where: a slip stands beside what it was to replace.
+        yield from _compare(node, where, set(), 'unknown key', beside=True)
+    for child, value in node.items():
+        if child not in _FREE:
+            yield from _walk(value, f'{where}.{child}', scope)
 
-    def loose(self, node: dict, where: str, scope: str | None = None) -> Iterator[Finding]:
-        """Check a dict that is read key by key; an unknown key is a mistake if it is near one."""
-        known = _LOOSE.get(_key(where)) or set()
-        for key in sorted(set(node) - known, key=str) if known else ():
-            near = nearest(str(key), known, cutoff=0.8)
-            if near:
-                yield _finding(f'{where}.{key}', f'unknown key {key!r}', near)
-        yield from self._children(node, where, scope or self.scope)
 
-    def known(self, node: dict, where: str, allowed: set) -> Iterator[Finding]:
-        """Check keys of which all are known."""
-        for key in sorted(set(node) - allowed):
-            yield _finding(f'{where}.{key}', f'unknown key {key!r}', nearest(key, allowed))
+def _compare(node: dict, where: str, allowed: set[str], what: str = 'unknown key',
+             beside: bool = False) -> Iterator[Finding]:
+    for key in sorted(set(map(str, node)) - allowed - {'type', '_scope_', '_delete_'}):
+        others = set(map(str, node)) - {key} if beside else allowed
+        near = nearest(key, others, cutoff=_NEAR)
+        # Of two keys that are alike the one that was added later is the slip.
+        if near and (not beside or list(node).index(key) > list(node).index(near)) and (
+                _differs(key, near)):
+            yield _finding(f'{where}.{key}', f'{what} {key!r}', near)
 
-    def _arguments(self, node: dict, where: str, found: Any, extra: set) -> Iterator[Finding]:
-        known, takes_others = arguments(found)
-        allowed = set(known) | extra
-        for key in sorted(set(node) - allowed - {'type', '_scope_', '_delete_'}):
-            # An argument that is passed on is a mistake only if a known one is similar.
-            near = nearest(key, allowed, cutoff=0.85 if takes_others else 0.5)
-            if near or not takes_others:
-                name = getattr(found, '__name__', str(found))
-                yield _finding(f'{where}.{key}', f'{name} has no argument {key!r}', near)
 
-    def _children(self, node: dict, where: str, scope: str) -> Iterator[Finding]:
-        for key, value in node.items():
-            # Keys of these are the user's own: parts of names of parameters.
-            if key != 'custom_keys' and isinstance(value, (dict, list, tuple)):
-                yield from self.module(value, f'{where}.{key}', _KINDS.get(key), scope=scope)
+def _differs(key: str, near: str) -> bool:
+    """Whether two names differ by a slip, not by a number or a word as ``fc1`` and ``fc2`` do."""
+    strip = re.compile(r'\d+|^(with|use|num|max|min|pos|neg)_')
+    key, near = strip.sub('', key), strip.sub('', near)
+    pairs = [pair for pair in zip(key.split('_'), near.split('_'), strict=False)
+             if pair[0] != pair[1]]
+    # loss_x and loss_y are two things.
+    return key != near and not (len(pairs) == 1 and len(min(pairs[0], key=len)) < 3)
+
+
+@cache
+def _known(reader: Callable) -> set[str]:
+    """Keys that a function or class reads: its arguments, and the texts in its source."""
+    known = set(arguments(reader)[0])
+    try:
+        known |= set(re.findall(r"""['"](\w+)['"]""", inspect.getsource(reader)))
+    except (OSError, TypeError):
+        pass
+    return known
 
 
 def _key(where: str) -> str:

@@ -1,8 +1,10 @@
 """Learning rate, frozen stages and batch normalisation against the batch and the weights."""
 import copy
+import os
 from collections.abc import Iterator
 from typing import Any
 
+from mmengine.config import Config
 from mmengine.registry import MODELS
 
 from eca_mm.utils.signatures import arguments
@@ -55,11 +57,40 @@ def _check_rate(context: ConfigContext) -> Iterator[Finding]:
                 'error', 'lr', 'auto_scale_lr.enable', 'mmengine scales the learning rate by GPUs '
                 f'x batch and leaves out accumulated batches: {product}',
                 f'enable=False and lr={_scaled(rate, total / base)}')
-    elif total != base:
+    elif total != base and not _is_own_rate(config, base):
         yield Finding(
             'error', 'lr', where, f'the learning rate {rate} is meant for batches of {base}, but '
             f'the run has {product}', f'{_scaled(rate, total / base)} (or --auto-scale-lr)'
             if steps == 1 else _scaled(rate, total / base))
+
+
+def _is_own_rate(config: Config, base: int) -> bool:
+    """Whether the learning rate or the optimizer is another than inherited with that batch size.
+
+    What ``auto_scale_lr`` says is meant for the rate that it came with, not for a rate that the
+    config chose for itself.
+    """
+    def rate(settings: Config) -> tuple:
+        optimizer = (settings.get('optim_wrapper') or {}).get('optimizer') or {}
+        return optimizer.get('type'), optimizer.get('lr')
+
+    return any((found.get('auto_scale_lr') or {}).get('base_batch_size') == base
+               and found.get('optim_wrapper') and rate(found) != rate(config)
+               for found in _ancestors(config.filename))
+
+
+def _ancestors(path: str | None) -> Iterator[Config]:
+    if not path or not os.path.isfile(path):
+        return
+    try:
+        bases = Config._get_base_files(path)
+        paths = [Config._get_cfg_path(base, path)[0] for base in bases]
+        settings = [Config.fromfile(base) for base in paths]
+    except Exception:  # noqa: BLE001  the config itself could be read
+        return
+    for base, found in zip(paths, settings, strict=True):
+        yield found
+        yield from _ancestors(base)
 
 
 def _scaled(rate: float | None, ratio: float) -> str:

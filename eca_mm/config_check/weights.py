@@ -98,7 +98,7 @@ def _check_whole(context: ConfigContext, path: str) -> Iterator[Finding]:
         yield _error('load_from', str(error), 'an existing checkpoint')
         return
     try:
-        model = MODELS.build(_model_config(context))
+        model = context.model
     except Exception:
         # A model that cannot be built is for the other checks to tell of.
         return
@@ -110,13 +110,6 @@ def _check_whole(context: ConfigContext, path: str) -> Iterator[Finding]:
         yield Finding('warning', 'weights', 'load_from', f'{path} does not fill the model: '
                       f'{report}; what is lacking starts from its own initialisation',
                       'a checkpoint of this model, unless these parts are new')
-
-
-def _model_config(context: ConfigContext) -> dict:
-    config = copy.deepcopy(context.config)
-    if config.get('data_preprocessor') is not None:
-        config.model.setdefault('data_preprocessor', config.data_preprocessor)
-    return config.model
 
 
 def _lacking(module: nn.Module, report: KeyReport) -> list[str]:

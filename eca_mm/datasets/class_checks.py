@@ -90,7 +90,7 @@ def head_numbers(model: nn.Module) -> Iterator[tuple[str, int]]:
         keys = name.split('.')
         # Proposals and backbones of classifiers have no classes of the data.
         if (type(number) is int and name and 'rpn_head' not in keys and 'backbone' not in keys
-                and 'data_preprocessor' not in keys
+                and 'data_preprocessor' not in keys and 'semantic_head' not in keys
                 and not isinstance(module, VGG | FusedSemanticHead | RPNHead)):
             yield name, number
 

@@ -15,6 +15,8 @@ from eca_mm.utils.errors import UserError
 from eca_mm.utils.signatures import nearest
 from eca_mm.utils.terminal import printable
 
+from .old_settings import old_settings
+
 # Keys that mmengine reads from the config besides the arguments of its Runner.
 _OTHER_KEYS = {'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn', 'compile', 'runner_type',
                'activation_checkpointing', 'efficient_conv_bn_eval', 'custom_imports',
@@ -71,8 +73,13 @@ def check_keys(config: Config) -> None:
         config (Config): A resolved config.
 
     Raises:
-        UserError: Naming the key and the one that is probably meant, or what is lacking.
+        UserError: Naming the key and the one that is probably meant, today's place of settings
+            that older versions read, or what is lacking.
     """
+    old = [f'{key} (now {place})' for key, place in old_settings(config)]
+    if old:
+        raise UserError('The config has settings of MMDetection 2 or older, which nothing reads '
+                        f'any more: {"; ".join(old)}.')
     for where, key, near in misspelt_keys(config):
         kind = f'entry of {where},' if where else 'key'
         raise UserError(f'The config has an unknown {kind} {key!r}: if {near!r} is meant, correct '

@@ -10,18 +10,15 @@ import torch
 from mmengine.registry import METRICS
 
 from eca_mm.utils.errors import UserError
-from tests.support.samples import CLASSES, draw_coco
+from tests.support.samples import CLASSES, draw_coco, give_masks
 
 
 @pytest.fixture(scope='module')
 def content(tmp_path_factory):
     """A COCO file of 4 images with two boxes each, with masks."""
     path = draw_coco(tmp_path_factory.mktemp('coco'))
-    content = json.loads(path.read_text())
-    for ann in content['annotations']:
-        x, y, width, height = ann['bbox']
-        ann['segmentation'] = [[x, y, x + width, y, x + width, y + height, x, y + height]]
-    return content
+    give_masks(path)
+    return json.loads(path.read_text())
 
 
 def build(folder, content, classes=CLASSES, **options):

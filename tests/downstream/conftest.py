@@ -45,6 +45,14 @@ class Environment:
                  '--no-build-isolation', '--ignore-installed', *arguments)
 
 
+@pytest.fixture(scope='session', autouse=True)
+def no_python_path():
+    """A caller's ``PYTHONPATH`` would put the checkout before what an environment installs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv('PYTHONPATH', raising=False)
+        yield
+
+
 @pytest.fixture(scope='session')
 def source(tmp_path_factory) -> Path:
     """A copy of the project, so that building leaves nothing in the checkout."""

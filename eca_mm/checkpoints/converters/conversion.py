@@ -58,7 +58,8 @@ def convert(weights: Mapping[str, Tensor], names: Mapping[str, str], bases: Sequ
         weights (Mapping[str, Tensor]): The source's state dict.
         names (Mapping[str, str]): Our name of each of its weights.
         bases (Sequence[str]): Configs below ``configs/``, the likeliest first; those that do not
-            exist are passed over, the last one does.
+            exist are passed over; on top of the first that does a config is written where none
+            fits.
         backbone (dict): Config of the backbone.
         notes (Sequence[str]): What the user should know besides.
 
@@ -73,12 +74,19 @@ def convert(weights: Mapping[str, Tensor], names: Mapping[str, str], bases: Sequ
     head = renamed.get('head.fc.weight')
     if head is not None and head.dim() != 2:
         head = None
+    chosen = None
     for base in bases:
         config = _load(base)
         if config is not None:
             changes = _changes(config, backbone, head)
+            # Where none has this backbone, the likeliest is what a config is written on top of.
+            chosen = chosen or (base, changes)
             if 'backbone' not in changes.get('model', {}):
+                chosen = base, changes
                 break
+    if chosen is None:
+        raise UserError(f'None of the configs {", ".join(bases)} exists below configs/.')
+    base, changes = chosen
     if not any(name.startswith('head.') for name in renamed):
         notes = [*notes, 'The file has no classifier: load it into a backbone, or train a head.']
     return fit(renamed, names, base, changes, notes)

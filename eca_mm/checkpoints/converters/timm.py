@@ -3,6 +3,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from eca_mm.checkpoints.state_dict import state_dict_of
+from eca_mm.utils.errors import UserError
 
 from .architecture import ResNetArchitecture
 from .conversion import Conversion, convert
@@ -15,8 +16,8 @@ _STEM = {'conv1.0': 'stem.0.conv', 'conv1.1': 'stem.0.bn', 'conv1.3': 'stem.1.co
 def timm_names(names: Iterable[str]) -> dict[str, str]:
     """Translate timm's names of a ResNet's weights into those of our classifiers.
 
-    What differs is the deep stem, the attention (``se`` whatever its kind, ``eca`` here) and the
-    shortcut of the first stage, where timm counts a pooling layer that does nothing.
+    What differs is the deep stem, ECA's name (timm calls every attention ``se``) and the shortcut
+    of the first stage, where timm counts a pooling layer that does nothing.
 
     Args:
         names (Iterable[str]): All names of the state dict.
@@ -41,7 +42,8 @@ def _translate(name: str, deep: bool, averaging: bool) -> str:
         # timm's 1 and 2; its 0 has no weights.
         name = re.sub(r'^layer1\.0\.downsample\.([12])\.',
                       lambda match: f'layer1.0.downsample.{int(match[1]) - 1}.', name)
-    return 'backbone.' + re.sub(r'^(layer\d\.\d+)\.se\.', r'\1.eca.', name)
+    # ECA's only weight; other attentions keep timm's name, by which a report can be understood.
+    return 'backbone.' + re.sub(r'^(layer\d\.\d+)\.se\.conv\.weight$', r'\1.eca.conv.weight', name)
 
 
 def names_for_timm(names: Iterable[str]) -> dict[str, str]:
@@ -88,6 +90,11 @@ def from_timm(checkpoint: Mapping) -> Conversion:
     averaged = [entry for entry in ('state_dict_ema', 'model_ema')
                 if isinstance(checkpoint.get(entry), Mapping)]
     weights = state_dict_of(checkpoint, averaged)
+    other = [name for name in weights if re.match(r'layer\d\.\d+\.se\.', name)
+             and not name.endswith('.se.conv.weight')]
+    if other:
+        raise UserError(f'The checkpoint has an attention that is not ECA, with weights such as '
+                        f'{other[0]}; only ECA-ResNets of timm are converted.')
     notes = [f'The averaged weights ({averaged[0]}) were taken.'] if averaged else []
     names = timm_names(weights)
     architecture = ResNetArchitecture.read(
@@ -109,7 +116,9 @@ def config_names(architecture: ResNetArchitecture) -> list[str]:
         ks = architecture.kernel_sizes or ()
         tag = f'-k{ks[0] if len(set(ks)) == 1 else "".join(map(str, ks))}'
         tags = ('', tag) if architecture.adaptive else (tag, '')
-        return [f'eca_resnet/eca-resnet{depth}{tag}_4xb64_in1k.py' for tag in tags]
+        # The last one is for depths of which there is no config.
+        return [*(f'eca_resnet/eca-resnet{depth}{each}_4xb64_in1k.py' for each in tags),
+                'eca_resnet/eca-resnet50_4xb64_in1k.py']
     tiered = architecture.stem_widths[:2] == (24, 32)
     name = f'eca-resne{"x" if architecture.groups > 1 else ""}t{depth}{"t" if tiered else "d"}'
     if architecture.groups > 1:

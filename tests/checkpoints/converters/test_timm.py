@@ -6,6 +6,7 @@ from mmpretrain.registry import MODELS
 from timm.models.resnet import BasicBlock, Bottleneck, ResNet
 from torch import nn
 
+from eca_mm.checkpoints.converters.ecanet import from_ecanet
 from eca_mm.checkpoints.converters.timm import from_timm, names_for_timm
 from eca_mm.checkpoints.keys import MisfitError
 from eca_mm.utils.errors import UserError
@@ -93,6 +94,37 @@ def test_networks_without_a_config(changes, expected):
 def test_plain_stem_and_shortcuts_are_the_papers_network(block, blocks, config):
     conversion = from_timm(ResNet(block, blocks, block_args=dict(attn_layer='eca')).state_dict())
     assert (conversion.base, conversion.changes) == (config, {})
+
+
+@pytest.mark.parametrize(('block', 'blocks', 'options', 'expected'), [
+    (Bottleneck, (3, 4, 6, 3), dict(base_width=128), dict(
+        depth=50, base_channels=128, expansion=2)),
+    (Bottleneck, (3, 4, 6, 3), dict(base_width=16), dict(
+        depth=50, base_channels=16, expansion=16)),
+    (Bottleneck, (3, 24, 36, 3), dict(base_width=8), dict(
+        depth=200, base_channels=8, expansion=32)),
+])
+@pytest.mark.parametrize('form', ['timm', 'authors'])
+def test_plain_networks_of_other_widths_and_depths(block, blocks, options, expected, form):
+    theirs = randomised(ResNet(block, blocks, block_args=dict(attn_layer='eca'), **options)).eval()
+    weights = theirs.state_dict()
+    if form == 'authors':
+        conversion = from_ecanet({name.replace('.se.', '.eca.'): value
+                                  for name, value in weights.items()})
+    else:
+        conversion = from_timm(weights)
+    backbone = conversion.changes['model']['backbone']
+    assert backbone == dict(
+        _delete_=True, type='ECAResNet', kernel_size='adaptive', **expected)
+    assert 'eca_mm::eca_resnet/eca-resnet' in conversion.config_text()
+    with torch.no_grad():
+        assert_same_outputs(theirs, build(conversion).eval(), torch.randn(1, 3, 64, 64), 1e-4)
+
+
+def test_another_attention_is_named_as_the_file_does():
+    weights = ResNet(BasicBlock, (1, 1, 1, 1), block_args=dict(attn_layer='se')).state_dict()
+    with pytest.raises(UserError, match=r'layer1\.0\.se\.fc1\.weight'):
+        from_timm(weights)
 
 
 @pytest.mark.parametrize('name', ['ecaresnet26t', 'ecaresnetlight'])

@@ -1,0 +1,118 @@
+"""One small black image through the whole model."""
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmdet.models.detectors import BaseDetector
+from mmdet.structures import DetDataSample
+from mmpretrain.models import ImageClassifier
+from mmpretrain.structures import DataSample
+from torch import nn
+
+from .context import ConfigContext, Finding
+
+# Large enough for five levels of a pyramid, and what networks of a fixed size expect.
+_DETECTION, _CLASSIFICATION = 128, 224
+
+
+def try_forward(context: ConfigContext, model: nn.Module) -> Iterator[Finding]:
+    """Run a model on one image without gradients.
+
+    Args:
+        context (ConfigContext): The config.
+        model (nn.Module): Its model, as built.
+
+    Yields:
+        Finding: Where its parts do not fit together.
+    """
+    if not _is_known(model):
+        return
+    entered: list[str] = []
+
+    # What a hook returns would replace the layer's output.
+    def leave(module: nn.Module, inputs: Any, output: Any) -> None:
+        entered.pop()
+
+    hooks = []
+    for name, module in model.named_modules():
+        if name:
+            hooks.append(module.register_forward_pre_hook(
+                lambda module, inputs, name=name: entered.append(name)))
+            hooks.append(module.register_forward_hook(leave))
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            _run(context, model)
+    except NotImplementedError:
+        # An operation that this machine lacks (no compiled mmcv) says nothing about the config.
+        pass
+    except AttributeError as error:
+        # Models that need more than an image, a text say, look for it in the sample.
+        if 'DataSample' not in str(error):
+            yield _misfit(context, entered, error)
+    except Exception as error:  # noqa: BLE001  whatever it is, the first iteration ends with it
+        yield _misfit(context, entered, error)
+    finally:
+        for hook in hooks:
+            hook.remove()
+        model.train(training)
+
+
+def _is_known(model: nn.Module) -> bool:
+    """Whether the model takes images and nothing else, prepared in the stock way."""
+    preprocessor = type(getattr(model, 'data_preprocessor', None)).__module__
+    return isinstance(model, BaseDetector | ImageClassifier) and preprocessor.startswith(
+        ('mmdet.', 'mmpretrain.'))
+
+
+def _misfit(context: ConfigContext, entered: list[str], error: Exception) -> Finding:
+    inside = entered[-1] if entered else ''
+    part = inside.partition('.')[0]
+    return Finding(
+        'error', 'model', f'model.{part}' if part else 'model',
+        f'a {_size(context)} x {_size(context)} image cannot go through the model, it fails '
+        + (f'in {inside}: ' if inside else '') + describe(error),
+        'parts whose channels and numbers of inputs fit together')
+
+
+def describe(error: Exception) -> str:
+    """Name an error that nobody has a sentence for, with the line of code if it says little.
+
+    Args:
+        error (Exception): What another package raised.
+
+    Returns:
+        str: Its kind, its text, and the assertion that failed.
+    """
+    text = f'{type(error).__name__}: {" ".join(str(error).split())[:300]}'
+    frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, AssertionError | NotImplementedError) and frames:
+        text += f' ({Path(frames[-1].filename).name}: {frames[-1].line})'
+    return text
+
+
+def _size(context: ConfigContext) -> int:
+    return _DETECTION if context.scope == 'mmdet' else _CLASSIFICATION
+
+
+def _run(context: ConfigContext, model: nn.Module) -> Any:
+    size = _size(context)
+    channels = getattr(getattr(model, 'backbone', None), 'in_channels', None)
+    mean = getattr(getattr(model, 'data_preprocessor', None), 'mean', None)
+    if not isinstance(channels, int):
+        channels = 3 if mean is None else mean.numel()
+    image = torch.zeros(channels, size, size, dtype=torch.uint8)
+    if context.scope == 'mmdet':
+        sample = DetDataSample(metainfo=dict(
+            img_shape=(size, size), ori_shape=(size, size), scale_factor=(1., 1.), img_id=0,
+            img_path='', pad_shape=(size, size), batch_input_shape=(size, size)))
+        batch = model.data_preprocessor({'inputs': [image], 'data_samples': [sample]}, False)
+        return model(**batch, mode='predict')
+    if context.scope == 'mmpretrain':
+        batch = model.data_preprocessor(
+            {'inputs': image[None], 'data_samples': [DataSample()]}, False)
+        return model(**batch, mode='tensor')
+    return None

@@ -1,0 +1,68 @@
+"""Schedules and hooks that do not fit the length of the run or the scale of the metric."""
+from collections.abc import Iterator
+
+from .context import ConfigContext, Finding
+
+# A last milestone before this part of the run: the schedule was made for a shorter one.
+_EARLY = 0.5
+# Figures of mmdet go from 0 to 1.
+_LARGEST_DELTA = 0.05
+
+
+def check(context: ConfigContext) -> Iterator[Finding]:
+    """Compare milestones with the length of training, and hooks with the metric.
+
+    Args:
+        context (ConfigContext): The config.
+
+    Yields:
+        Finding: Milestones that are never reached or far from the end, a difference that no
+        training reaches, and a best checkpoint by the AP of one class.
+    """
+    yield from _check_milestones(context)
+    hooks = context.config.get('custom_hooks') or []
+    for index, hook in enumerate(hooks):
+        if str(hook.get('type')).endswith('EarlyStoppingHook'):
+            delta = hook.get('min_delta', 0.1)
+            if isinstance(delta, int | float) and delta > _LARGEST_DELTA:
+                yield Finding(
+                    'warning', 'schedule', f'custom_hooks.{index}.min_delta',
+                    f'training stops unless {hook.get("monitor", "the metric")} improves by '
+                    f'{delta}' + ('' if 'min_delta' in hook else ', the default')
+                    + ': 10 points of AP are 0.1', 'min_delta=0.001, say')
+    yield from _check_best(context)
+
+
+def _check_milestones(context: ConfigContext) -> Iterator[Finding]:
+    config = context.config
+    train = config.get('train_cfg') or {}
+    schedulers = config.get('param_scheduler') or []
+    schedulers = [schedulers] if isinstance(schedulers, dict) else schedulers
+    for index, scheduler in enumerate(schedulers):
+        milestones = scheduler.get('milestones')
+        by_epoch = scheduler.get('by_epoch', True)
+        unit = 'epochs' if by_epoch else 'iterations'
+        length = train.get('max_epochs' if by_epoch else 'max_iters')
+        if not milestones or not isinstance(length, int | float):
+            continue
+        where = f'param_scheduler.{index}.milestones'
+        beyond = [stone for stone in milestones if stone >= length]
+        if beyond:
+            yield Finding('warning', 'schedule', where, f'training ends after {length} {unit}, '
+                          f'before the milestones {", ".join(map(str, beyond))} are reached',
+                          f'milestones below {length}')
+        elif max(milestones) < _EARLY * length:
+            yield Finding('warning', 'schedule', where, f'the last milestone is {max(milestones)} '
+                          f'of {length} {unit}: most of training has the smallest learning rate',
+                          'milestones in proportion to the length of training')
+
+
+def _check_best(context: ConfigContext) -> Iterator[Finding]:
+    hook = (context.config.get('default_hooks') or {}).get('checkpoint') or {}
+    evaluator = context.config.get('val_evaluator') or {}
+    if hook.get('save_best') == 'auto' and isinstance(evaluator, dict) and (
+            evaluator.get('classwise') and 'Checked' not in str(evaluator.get('type'))):
+        yield Finding(
+            'warning', 'schedule', 'default_hooks.checkpoint.save_best', "'auto' takes the first "
+            'figure, which with classwise=True is the AP of the first class',
+            "save_best='coco/bbox_mAP', or type='CheckedCocoMetric' of the evaluator")

@@ -1,0 +1,80 @@
+"""Settings of MMDetection 1 and 2 and MMClassification 0, which mmengine ignores."""
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.config import Config
+
+# Today's place of each, and what it is equal to where a config uses its name for a variable.
+_PLACES: dict[str, tuple[str, str]] = {
+    'optimizer': ('optim_wrapper=dict(optimizer=...)', 'optim_wrapper.optimizer'),
+    'optimizer_config': ('optim_wrapper=dict(clip_grad=...)', ''),
+    'lr_config': ('param_scheduler=[...]', ''),
+    'momentum_config': ('param_scheduler=[...]', ''),
+    'runner': ("train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=...)", ''),
+    'total_epochs': ('train_cfg=dict(max_epochs=...)', 'train_cfg.max_epochs'),
+    'total_iters': ('train_cfg=dict(max_iters=...)', 'train_cfg.max_iters'),
+    'evaluation': ('val_evaluator=dict(...), train_cfg=dict(val_interval=...) and '
+                   'default_hooks=dict(checkpoint=dict(save_best=...))', 'val_evaluator'),
+    'checkpoint_config': ('default_hooks=dict(checkpoint=dict(...))', 'default_hooks.checkpoint'),
+    'log_config': ('default_hooks=dict(logger=dict(...)) and visualizer=dict(vis_backends=[...])',
+                   'default_hooks.logger'),
+    'resume_from': ('load_from=... with resume=True, or --resume', 'load_from'),
+    'workflow': ('train_cfg=dict(val_interval=...) and val_cfg=dict()', ''),
+    'fp16': ("optim_wrapper=dict(type='AmpOptimWrapper'), or --amp", ''),
+    'dist_params': ('env_cfg=dict(dist_cfg=...)', 'env_cfg.dist_cfg'),
+    'train_dataset': ('train_dataloader=dict(dataset=...)', 'train_dataloader.dataset'),
+    'val_dataset': ('val_dataloader=dict(dataset=...)', 'val_dataloader.dataset'),
+    'test_dataset': ('test_dataloader=dict(dataset=...)', 'test_dataloader.dataset'),
+}
+_DATA = {'samples_per_gpu': 'train_dataloader=dict(batch_size=...)',
+         'workers_per_gpu': 'train_dataloader=dict(num_workers=...)',
+         'imgs_per_gpu': 'train_dataloader=dict(batch_size=...)',
+         'train': 'train_dataloader=dict(dataset=...)', 'val': 'val_dataloader=dict(dataset=...)',
+         'test': 'test_dataloader=dict(dataset=...)',
+         'train_dataloader': 'train_dataloader=dict(...)',
+         'val_dataloader': 'val_dataloader=dict(...)',
+         'test_dataloader': 'test_dataloader=dict(...)'}
+
+
+def old_settings(config: Config) -> Iterator[tuple[str, str]]:
+    """Find settings that older versions read and today's do not.
+
+    A variable of the config that has such a name and whose value stands at today's place too is
+    not one.
+
+    Args:
+        config (Config): A resolved config.
+
+    Yields:
+        tuple[str, str]: Dotted key, and today's place of it.
+    """
+    for key, (place, today) in _PLACES.items():
+        value = config.get(key)
+        if value is None or (today and _is_variable(key, value, _get(config, today))):
+            continue
+        # A number or a text of this name is somebody's variable.
+        if isinstance(value, dict | list | tuple) or key.startswith(('total_', 'resume_')):
+            yield key, place
+    data = config.get('data')
+    if isinstance(data, dict):
+        for key, place in _DATA.items():
+            today = key if 'dataloader' in key else f'{key}_dataloader.dataset'
+            if key in data and 'type' not in data and _get(config, today) != data[key]:
+                yield f'data.{key}', place
+
+
+def _is_variable(key: str, value: Any, today: Any) -> bool:
+    """Whether a config only uses the name for what it puts at today's place.
+
+    mmdet's own configs do so with data sets, and who inherits them changes only the latter.
+    """
+    if key.endswith('_dataset') and isinstance(value, dict) and isinstance(today, dict):
+        return 'type' in value and value['type'] == today.get('type')
+    return value == today
+
+
+def _get(config: Config, key: str) -> Any:
+    node = config
+    for part in key.split('.'):
+        node = node.get(part) if isinstance(node, dict | Config) else None
+    return node

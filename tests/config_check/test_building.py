@@ -1,0 +1,72 @@
+"""What only shows when data sets and model are built, and one image goes through."""
+import pytest
+
+from eca_mm.config_check import check_config
+from tests.support import samples
+from tests.support.config_checks import NECK, changed, find
+
+ECA = dict(cfg=dict(type='ECALayer'), position='after_conv3')
+
+
+@pytest.mark.parametrize(('changes', 'where', 'problem'), [
+    ({'model.neck.in_channels': NECK[50]}, 'model.neck', 'fails in neck.lateral_convs'),
+    ({'model.neck.in_channels': NECK[18][:3]}, 'model.neck', 'neck'),
+    ({'model.roi_head.bbox_head.in_channels': 128}, 'model.roi_head', 'roi_head.bbox_head'),
+    ({'model.backbone.kernel_size': 4}, 'model', 'odd'),
+    ({'model.data_preprocessor.mean': [1., 2., 3., 4.]}, 'model', '4 values'),
+    ({'model.backbone': dict(_delete_=True, type='ResNet', depth=18, plugins=[ECA])}, 'model',
+     'plugins'),
+    ({'custom_hooks': [dict(type='EarlyStoppingHook')]}, 'custom_hooks.0', 'monitor'),
+    ({'train_dataloader.dataset.metainfo.classes': 'red'}, 'train_dataloader.dataset',
+     'with a comma'),
+    ({'visualizer.vis_backends': [dict(type='ClearMLVisBackend')]}, 'visualizer.vis_backends.0',
+     'clearml'),
+    ({'train_dataloader.dataset.filter_cfg.min_size': 500}, 'train_dataloader.dataset',
+     'None of the 4 images'),
+    ({'train_dataloader.dataset.pipeline.2.scale': 'wide'}, 'train_dataloader.dataset', 'wide'),
+])
+def test_what_building_refuses(detector, changes, where, problem):
+    errors = [f for f in check_config(changed(detector, changes)) if f.level == 'error']
+    assert [f.where for f in errors] == [where]
+    assert problem in errors[0].message
+
+
+def test_heads_of_classifiers(classifier):
+    finding, = check_config(changed(classifier, {'model.head.in_channels': 100}))
+    assert (finding.check, finding.where) == ('model', 'model.head')
+    finding, = check_config(changed(classifier, {'model.backbone.kernel_size': 2}))
+    assert finding.where == 'model'
+
+
+def test_links_out_of_the_data(detector, root, tmp_path):
+    image = root / 'coco/images/003.jpg'
+    image.rename(tmp_path / 'blob')
+    image.symlink_to(tmp_path / 'blob')
+    try:
+        found = check_config(detector)
+        allowed = {f'{split}_dataloader.dataset.allow_outside': True for split in ('train', 'val')}
+        assert find(changed(detector, allowed)) == []
+    finally:
+        image.unlink()
+        (tmp_path / 'blob').rename(image)
+    assert [f.where for f in found] == ['train_dataloader.dataset', 'val_dataloader.dataset']
+    assert 'allow_outside' in found[0].message
+
+
+def test_annotations_that_are_resized_in_validation(detector):
+    config = changed(detector, {})
+    steps = config.val_dataloader.dataset.pipeline
+    assert [step.type for step in steps[:3]] == ['LoadImageFromFile', 'Resize', 'LoadAnnotations']
+    steps[1], steps[2] = steps[2], steps[1]
+    config.test_dataloader = config.val_dataloader
+    assert find(config) == [('error', 'pipeline', 'val_dataloader.dataset.pipeline')]
+
+
+def test_splits_of_other_classes(classifier, root):
+    samples.draw_classes(root / 'others', images=1)
+    (root / 'others/red').rename(root / 'others/rose')
+    finding, = check_config(changed(classifier, {
+        f'{split}_dataloader.dataset.data_root': str(root / 'others')
+        for split in ('val', 'test')}))
+    assert (finding.check, finding.where) == ('classes', 'val_dataloader.dataset')
+    assert 'rose' in finding.message and 'red' in finding.message

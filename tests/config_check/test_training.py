@@ -1,0 +1,74 @@
+"""Learning rate, frozen stages, statistics, schedules."""
+import pytest
+
+from eca_mm.config_check import check_config
+from eca_mm.engine.config import load_config
+from tests.support.config_checks import changed, find
+from tests.support.processes import ROOT
+
+
+def test_learning_rate(detector):
+    where = 'optim_wrapper.optimizer.lr'
+    assert find(detector, gpus=4) == []
+    finding, = check_config(detector, gpus=1)
+    assert (finding.level, finding.check, finding.where) == ('error', 'lr', where)
+    assert '0.0025' in finding.expected and '1 GPUs x 2 images = 2' in finding.message
+    assert find(changed(detector, {'train_dataloader.batch_size': 16}), gpus=4) == [
+        ('error', 'lr', where)]
+    # Accumulated batches count, but mmengine's own scaling leaves them out.
+    accumulated = {'optim_wrapper.accumulative_counts': 4}
+    assert find(changed(detector, accumulated), gpus=1) == []
+    enabled = {'auto_scale_lr.enable': True}
+    assert find(changed(detector, enabled), gpus=1) == []
+    finding, = check_config(changed(detector, {**accumulated, **enabled}), gpus=2)
+    assert (finding.where, finding.expected) == (
+        'auto_scale_lr.enable', 'enable=False and lr=0.02')
+
+
+def test_frozen_stages_without_weights(detector):
+    config = changed(detector, {'model.backbone.init_cfg': None})
+    assert find(config) == [('error', 'frozen', 'model.backbone.frozen_stages'),
+                            ('warning', 'frozen', 'model.backbone.norm_eval')]
+    config.merge_from_dict({'model.backbone.frozen_stages': -1, 'model.backbone.norm_eval': False,
+                            'train_dataloader.batch_size': 4, 'auto_scale_lr.base_batch_size': 16})
+    assert find(config) == []
+
+
+def test_statistics_of_few_images(detector):
+    config = changed(detector, {'model.backbone.norm_eval': False})
+    finding, = check_config(config)
+    assert (finding.level, finding.check, finding.where) == (
+        'warning', 'bn', 'model.backbone.norm_eval')
+    assert '2 images' in finding.message
+    assert find(changed(config, {'model.backbone.norm_cfg.type': 'SyncBN'})) == []
+    assert find(changed(config, {'train_dataloader.batch_size': 8,
+                                 'auto_scale_lr.base_batch_size': 32})) == []
+    assert find(changed(detector, {'model.neck.norm_cfg': dict(type='BN')})) == [
+        ('warning', 'bn', 'model.neck.norm_cfg')]
+
+
+def test_a_learning_rate_of_ones_own(root, tmp_path):
+    base = ROOT / 'configs/faster_rcnn/faster-rcnn_eca-r50_fpn_4xb2-1x_coco.py'
+    path = tmp_path / 'mine.py'
+
+    def rates(text):
+        path.write_text(f'_base_ = {str(base)!r}\n{text}')
+        return [f.where for f in check_config(load_config(str(path)), gpus=1) if f.check == 'lr']
+
+    assert rates('') == ['optim_wrapper.optimizer.lr']
+    assert rates('optim_wrapper = dict(optimizer=dict(lr=0.0025))') == []
+    assert rates("optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=1e-4))") == []
+
+
+@pytest.mark.parametrize(('changes', 'where', 'problem'), [
+    ({'train_cfg.max_epochs': 11}, 'param_scheduler.1.milestones', 'milestones 11 are'),
+    ({'train_cfg.max_epochs': 36}, 'param_scheduler.1.milestones', 'last milestone is 11 of 36'),
+    ({'custom_hooks': [dict(type='EarlyStoppingHook', monitor='coco/bbox_mAP')]},
+     'custom_hooks.0.min_delta', '0.1, the default'),
+    ({'default_hooks.checkpoint.save_best': 'auto', 'val_evaluator.classwise': True,
+      'val_evaluator.type': 'CocoMetric'}, 'default_hooks.checkpoint.save_best', 'first class'),
+])
+def test_schedules_and_hooks_that_do_not_fit(detector, changes, where, problem):
+    finding, = check_config(changed(detector, changes))
+    assert (finding.level, finding.check, finding.where) == ('warning', 'schedule', where)
+    assert problem in finding.message
