@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from . import (
     checkpoint_loading,
     config_scope,
-    data_sets,
     data_files,
+    data_sets,
     dynamo,
     file_backend,
     hub,

@@ -156,7 +156,9 @@ class ConfigContext:
         """Whether an error is known that keeps a part of the config from being built."""
         return any(finding.where == where or finding.where.startswith(f'{where}.')
                    for finding in self.reported
-                   if finding.level == 'error' and finding.check in ('keys', 'data', 'evaluator'))
+                   if finding.level == 'error' and (
+                       finding.check in ('keys', 'data', 'evaluator')
+                       or finding.check == 'classes' and where != 'model'))
 
     def coco(self, path: str) -> CheckedCOCO:
         """Read a COCO annotation file once.

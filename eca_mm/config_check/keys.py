@@ -82,7 +82,9 @@ def _walk(node: Any, where: str, scope: str, default: Any = None) -> Iterator[Fi
             yield _finding(f'{where}.type', f'there is no {kind!r}',
                            nearest(kind, names(None, scope)))
         elif found is not None:
-            yield from _compare(node, where, set(arguments(found)[0]),
+            # mmengine takes the priority out before it builds a hook.
+            extra = {'priority'} if where.startswith(('custom_hooks', 'default_hooks')) else set()
+            yield from _compare(node, where, set(arguments(found)[0]) | extra,
                                 f'{getattr(found, "__name__", found)} has no argument')
     elif key in _FREE:
         return

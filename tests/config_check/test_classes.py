@@ -1,8 +1,8 @@
 """Numbers and names of classes."""
 import copy
 
-from eca_mm.config_check import check_config
-from tests.support.config_checks import changed, find
+from eca_mm.config_check import check_config, classes
+from tests.support.config_checks import changed, find, run
 
 
 def test_numbers_of_classes(detector, classifier):
@@ -12,8 +12,8 @@ def test_numbers_of_classes(detector, classifier):
         'error', 'classes', where, 'num_classes=3')
     heads = [copy.deepcopy(detector.model.roi_head.bbox_head) for _ in range(2)]
     heads[1].num_classes = 4
-    assert find(changed(detector, {'model.roi_head.bbox_head': heads})) == [
-        ('error', 'classes', 'model.roi_head.bbox_head.1.num_classes')]
+    finding, = run(classes, changed(detector, {'model.roi_head.bbox_head': heads}))
+    assert finding.where == 'model.roi_head.bbox_head.1.num_classes'
     # What the config leaves to mmdet is 80.
     config = copy.deepcopy(detector)
     del config.model.roi_head.bbox_head.num_classes

@@ -16,8 +16,8 @@ def test_tool(detector, tmp_path):
     done = run_tool(tmp_path, TOOL, 'mask-rcnn_4xb2.py', '--json', 'f.json')
     assert (done.returncode, done.stderr) == (0, '')
     assert json.loads((tmp_path / 'f.json').read_text()) == []
-    done = run_tool(tmp_path, TOOL, 'mask-rcnn_4xb2.py', '--json', 'f.json', '--gpus', '1',
-                    '--cfg-options', 'model.backbone.norm_eval=False')
+    done = run_tool(tmp_path, TOOL, 'mask-rcnn_4xb2.py', '--json', 'f.json', '--overwrite',
+                    '--gpus', '1', '--cfg-options', 'model.backbone.norm_eval=False')
     assert (done.returncode, done.stderr) == (1, '')
     assert '1 errors, 1 warnings' in done.stdout
     error, warning = json.loads((tmp_path / 'f.json').read_text())

@@ -1,6 +1,6 @@
 """Evaluators that do not fit."""
-from eca_mm.config_check import check_config
-from tests.support.config_checks import changed, find
+from eca_mm.config_check import evaluators
+from tests.support.config_checks import changed, find, run
 
 
 def test_evaluators_that_do_not_fit(detector, classifier, root):
@@ -13,10 +13,11 @@ def test_evaluators_that_do_not_fit(detector, classifier, root):
             ({'val_evaluator.metric': 'bbox'}, 'warning', 'val_evaluator.metric'),
             ({'train_dataloader.dataset.pipeline.1.with_mask': False}, 'error',
              'train_dataloader.dataset.pipeline.1')):
-        assert find(changed(detector, changes)) == [(level, 'evaluator', where)]
+        finding, = run(evaluators, changed(detector, changes))
+        assert (finding.level, finding.where) == (level, where)
     assert find(changed(detector, {'model.roi_head.mask_head': None})) == [
         ('error', 'evaluator', 'val_evaluator.metric')]
-    finding, = check_config(changed(classifier, {'val_evaluator.topk': (1, 5)}))
+    finding, = run(evaluators, changed(classifier, {'val_evaluator.topk': (1, 5)}))
     assert (finding.where, finding.expected) == ('val_evaluator.topk', 'topk=(1, )')
     assert find(changed(classifier, {'val_evaluator': dict(
         _delete_=True, type='mmdet.CocoMetric')})) == [
@@ -26,8 +27,8 @@ def test_evaluators_that_do_not_fit(detector, classifier, root):
 def test_a_part_of_the_images_needs_a_metric_that_counts_it(detector):
     part = {'val_dataloader.dataset.indices': 2}
     assert find(changed(detector, part)) == []
-    assert find(changed(detector, {**part, 'val_evaluator.type': 'CocoMetric'})) == [
-        ('error', 'evaluator', 'val_evaluator.type')]
+    finding, = run(evaluators, changed(detector, {**part, 'val_evaluator.type': 'CocoMetric'}))
+    assert (finding.level, finding.where) == ('error', 'val_evaluator.type')
 
 
 def test_boxes_of_voc_may_be_evaluated_as_coco_does(detector, tmp_path):
@@ -36,4 +37,4 @@ def test_boxes_of_voc_may_be_evaluated_as_coco_does(detector, tmp_path):
         type='VOCDataset', data_root=str(tmp_path), ann_file='val.txt', test_mode=True,
         data_prefix=dict(sub_data_root='VOC2007/'), metainfo=detector.train_dataloader.dataset.
         metainfo, pipeline=detector.val_dataloader.dataset.pipeline)
-    assert not any(f.check == 'evaluator' for f in check_config(config))
+    assert run(evaluators, config) == []

@@ -2,10 +2,10 @@
 import pytest
 from mmengine.config import Config
 
-from eca_mm.config_check import check_config
+from eca_mm.config_check import keys
 from eca_mm.engine.config import check_keys
 from eca_mm.utils.errors import UserError
-from tests.support.config_checks import changed, find
+from tests.support.config_checks import changed, find, run
 
 
 @pytest.mark.parametrize(('changes', 'where', 'expected'), [
@@ -47,7 +47,7 @@ from tests.support.config_checks import changed, find
     ({'auto_scale_lr.base_batchsize': 8}, 'auto_scale_lr.base_batchsize', 'base_batch_size'),
 ])
 def test_unknown_keys(detector, changes, where, expected):
-    found = [f for f in check_config(changed(detector, changes)) if f.check == 'keys']
+    found = run(keys, changed(detector, changes))
     assert [(f.level, f.where, f.expected) for f in found] == [('error', where, expected)]
     assert f'did you mean {expected!r}?' in found[0].message
 
@@ -75,7 +75,7 @@ OLD = {
 def test_settings_of_older_versions_name_the_place_of_today(detector, key):
     config = changed(detector, {key: OLD[key]})
     where = 'data.samples_per_gpu' if key == 'data' else key
-    found = [f for f in check_config(config) if f.check == 'keys']
+    found = run(keys, config)
     assert [(f.level, f.where) for f in found] == [('error', where)]
     assert any(part in found[0].expected for part in (
         'optim_wrapper', 'param_scheduler', 'train_cfg', 'default_hooks', 'resume=', '_dataloader'))

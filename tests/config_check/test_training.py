@@ -1,16 +1,20 @@
 """Learning rate, frozen stages, statistics, schedules."""
 import pytest
 
-from eca_mm.config_check import check_config
+from eca_mm.config_check import schedules, training
 from eca_mm.engine.config import load_config
-from tests.support.config_checks import changed, find
+from tests.support.config_checks import changed, run
 from tests.support.processes import ROOT
+
+
+def find(config, gpus=None):
+    return [(f.level, f.check, f.where) for f in run(training, config, gpus)]
 
 
 def test_learning_rate(detector):
     where = 'optim_wrapper.optimizer.lr'
     assert find(detector, gpus=4) == []
-    finding, = check_config(detector, gpus=1)
+    finding, = run(training, detector, gpus=1)
     assert (finding.level, finding.check, finding.where) == ('error', 'lr', where)
     assert '0.0025' in finding.expected and '1 GPUs x 2 images = 2' in finding.message
     assert find(changed(detector, {'train_dataloader.batch_size': 16}), gpus=4) == [
@@ -20,7 +24,7 @@ def test_learning_rate(detector):
     assert find(changed(detector, accumulated), gpus=1) == []
     enabled = {'auto_scale_lr.enable': True}
     assert find(changed(detector, enabled), gpus=1) == []
-    finding, = check_config(changed(detector, {**accumulated, **enabled}), gpus=2)
+    finding, = run(training, changed(detector, {**accumulated, **enabled}), gpus=2)
     assert (finding.where, finding.expected) == (
         'auto_scale_lr.enable', 'enable=False and lr=0.02')
 
@@ -36,7 +40,7 @@ def test_frozen_stages_without_weights(detector):
 
 def test_statistics_of_few_images(detector):
     config = changed(detector, {'model.backbone.norm_eval': False})
-    finding, = check_config(config)
+    finding, = run(training, config)
     assert (finding.level, finding.check, finding.where) == (
         'warning', 'bn', 'model.backbone.norm_eval')
     assert '2 images' in finding.message
@@ -53,7 +57,7 @@ def test_a_learning_rate_of_ones_own(root, tmp_path):
 
     def rates(text):
         path.write_text(f'_base_ = {str(base)!r}\n{text}')
-        return [f.where for f in check_config(load_config(str(path)), gpus=1) if f.check == 'lr']
+        return [f.where for f in run(training, load_config(str(path)), gpus=1) if f.check == 'lr']
 
     assert rates('') == ['optim_wrapper.optimizer.lr']
     assert rates('optim_wrapper = dict(optimizer=dict(lr=0.0025))') == []
@@ -69,6 +73,6 @@ def test_a_learning_rate_of_ones_own(root, tmp_path):
       'val_evaluator.type': 'CocoMetric'}, 'default_hooks.checkpoint.save_best', 'first class'),
 ])
 def test_schedules_and_hooks_that_do_not_fit(detector, changes, where, problem):
-    finding, = check_config(changed(detector, changes))
+    finding, = run(schedules, changed(detector, changes))
     assert (finding.level, finding.check, finding.where) == ('warning', 'schedule', where)
     assert problem in finding.message

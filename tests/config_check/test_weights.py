@@ -2,8 +2,8 @@
 import pytest
 import torch
 
-from eca_mm.config_check import check_config
-from tests.support.config_checks import changed, find
+from eca_mm.config_check import weights
+from tests.support.config_checks import changed, run
 
 
 @pytest.mark.parametrize(('changes', 'where'), [
@@ -16,32 +16,32 @@ from tests.support.config_checks import changed, find
 def test_weights_of_the_backbone(detector, root, changes, where, monkeypatch):
     monkeypatch.chdir(root)
     changes = {f'model.backbone.{key}': value for key, value in changes.items()}
-    assert find(changed(detector, changes)) == [
-        ('error', 'weights', f'model.backbone.init_cfg.{where}')]
+    finding, = run(weights, changed(detector, changes))
+    assert (finding.level, finding.where) == ('error', f'model.backbone.init_cfg.{where}')
 
 
 def test_the_prefixes_of_a_file_are_told(detector):
-    finding, = check_config(changed(detector, {'model.backbone.init_cfg.prefix': 'encoder'}))
+    finding, = run(weights, changed(detector, {'model.backbone.init_cfg.prefix': 'encoder'}))
     assert finding.expected == 'one of backbone'
 
 
 def test_an_attention_may_be_new_to_the_weights(detector, root):
     file = 'model.backbone.init_cfg.checkpoint'
-    assert find(changed(detector, {file: str(root / 'plain.pth')})) == []
+    assert run(weights, changed(detector, {file: str(root / 'plain.pth')})) == []
     config = changed(detector, {
         'model.backbone': dict(type='AttentionResNet', attention=dict(type='SELayer'))})
     del config.model.backbone.kernel_size
-    finding, = check_config(config)
+    finding, = run(weights, config)
     assert finding.where == file and 'layer1.0.eca.conv.weight' in finding.message
 
 
 def test_weights_to_start_from(classifier, root):
-    assert find(changed(classifier, {'load_from': 'absent.pth'})) == [
-        ('error', 'weights', 'load_from')]
+    finding, = run(weights, changed(classifier, {'load_from': 'absent.pth'}))
+    assert (finding.level, finding.where) == ('error', 'load_from')
     # The head is new.
-    finding, = check_config(changed(classifier, {'load_from': str(root / 'r18.pth')}))
+    finding, = run(weights, changed(classifier, {'load_from': str(root / 'r18.pth')}))
     assert (finding.level, finding.where) == ('warning', 'load_from')
     assert 'head.fc.weight' in finding.message
     torch.save({'weight': torch.zeros(1)}, root / 'other.pth')
-    assert find(changed(classifier, {'load_from': str(root / 'other.pth')})) == [
-        ('error', 'weights', 'load_from')]
+    finding, = run(weights, changed(classifier, {'load_from': str(root / 'other.pth')}))
+    assert (finding.level, finding.where) == ('error', 'load_from')

@@ -1,9 +1,12 @@
 """What the tests of check_config share."""
 import copy
+from types import ModuleType
 
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 
-from eca_mm.config_check import check_config
+from eca_mm.config_check import Finding, check_config
+from eca_mm.config_check.context import ConfigContext
 
 NECK = {18: [64, 128, 256, 512], 50: [256, 512, 1024, 2048]}
 
@@ -16,3 +19,10 @@ def changed(config: Config, changes: dict) -> Config:
     config = copy.deepcopy(config)
     config.merge_from_dict(changes)
     return config
+
+
+def run(check: ModuleType, config: Config, gpus: int | None = None) -> list[Finding]:
+    """What one kind of check finds; it takes a fraction of the time of all of them."""
+    context = ConfigContext(config, gpus)
+    with DefaultScope.overwrite_default_scope(context.scope):
+        return list(check.check(context))
