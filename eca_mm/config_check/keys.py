@@ -61,8 +61,8 @@ def _parts(config: Config) -> Iterator[tuple[str, Any]]:
         'log_processor': 'LogProcessor', 'data_preprocessor': 'ClsDataPreprocessor'}
     for key in inspect.signature(Runner.__init__).parameters:
         yield key, defaults.get(key)
-    for key in ('data_preprocessor', 'auto_scale_lr'):
-        yield key, defaults.get(key)
+    # mmpretrain's, beside the model.
+    yield 'data_preprocessor', defaults['data_preprocessor']
 
 
 def _walk(node: Any, where: str, scope: str, default: Any = None) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ ECA = dict(cfg=dict(type='ECALayer'), position='after_conv3')
      'clearml'),
     ({'train_dataloader.dataset.filter_cfg.min_size': 500}, 'train_dataloader.dataset',
      'None of the 4 images'),
-    ({'train_dataloader.dataset.pipeline.2.scale': 'wide'}, 'train_dataloader.dataset.pipeline',
+    ({'train_dataloader.dataset.pipeline.3.scale': 'wide'}, 'train_dataloader.dataset.pipeline',
      ''),
 ])
 def test_what_building_refuses(detector, changes, where, problem):

@@ -11,8 +11,8 @@ def test_evaluators_that_do_not_fit(detector, classifier, root):
             ({'val_evaluator.ann_file': str(root / 'coco/copy.json')}, 'error',
              'val_evaluator.ann_file'),
             ({'val_evaluator.metric': 'bbox'}, 'warning', 'val_evaluator.metric'),
-            ({'train_dataloader.dataset.pipeline.1.with_mask': False}, 'error',
-             'train_dataloader.dataset.pipeline.1')):
+            ({'train_dataloader.dataset.pipeline.2.with_mask': False}, 'error',
+             'train_dataloader.dataset.pipeline.2')):
         finding, = run(evaluators, changed(detector, changes))
         assert (finding.level, finding.where) == (level, where)
     assert find(changed(detector, {'model.roi_head.mask_head': None})) == [

@@ -28,10 +28,10 @@ from tests.support.config_checks import changed, find, run
      'model.train_cfg.rpn.assigner.pos_iou_thresh', 'pos_iou_thr'),
     ({'train_dataloader.num_worker': 1}, 'train_dataloader.num_worker', 'num_workers'),
     ({'train_dataloader.sampler.shufle': 1}, 'train_dataloader.sampler.shufle', 'shuffle'),
-    ({'train_dataloader.dataset.pipeline.2.scal': 1}, 'train_dataloader.dataset.pipeline.2.scal',
+    ({'train_dataloader.dataset.pipeline.3.scal': 1}, 'train_dataloader.dataset.pipeline.3.scal',
      'scale'),
-    ({'train_dataloader.dataset.pipeline.2.type': 'Resise'},
-     'train_dataloader.dataset.pipeline.2.type', 'Resize'),
+    ({'train_dataloader.dataset.pipeline.3.type': 'Resise'},
+     'train_dataloader.dataset.pipeline.3.type', 'Resize'),
     ({'train_dataloader.dataset.filter_cfgs': {}}, 'train_dataloader.dataset.filter_cfgs',
      'filter_cfg'),
     ({'train_cfg.max_epoch': 1}, 'train_cfg.max_epoch', 'max_epochs'),
@@ -54,7 +54,7 @@ def test_unknown_keys(detector, changes, where, expected):
 
 def test_variables_of_ones_own_are_no_mistakes(detector):
     changes = {'classes': ('a', ), 'data_root': 'x', 'model.backbone.norm_cfg.eps': 1e-5,
-               'train_dataloader.dataset.pipeline.2.backend': 'pillow'}
+               'train_dataloader.dataset.pipeline.3.backend': 'pillow'}
     assert find(changed(detector, changes)) == []
 
 

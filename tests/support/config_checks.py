@@ -25,4 +25,4 @@ def run(check: ModuleType, config: Config, gpus: int | None = None) -> list[Find
     """What one kind of check finds; it takes a fraction of the time of all of them."""
     context = ConfigContext(config, gpus)
     with DefaultScope.overwrite_default_scope(context.scope):
-        return list(check.check(context))
+        return list(dict.fromkeys(check.check(context)))

@@ -133,7 +133,8 @@ def fit(renamed: dict[str, Tensor], names: Mapping[str, str], base: str, changes
     config = _load(base)
     if config is None:
         raise UserError(f'eca_mm has no config {base}: install it with its configs.')
-    config.merge_from_dict(changes)
+    # A copy: merging takes `_delete_` out, which the written config needs.
+    config.merge_from_dict(copy.deepcopy(changes))
     try:
         with DefaultScope.overwrite_default_scope(config.default_scope):
             model = MODELS.build(config.model)

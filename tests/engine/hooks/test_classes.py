@@ -15,10 +15,9 @@ ORDER = ('blue', 'green', 'red')
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp('run')
     samples.draw_coco(folder / 'coco')
-    config = samples.DETECTION.replace('{root}', str(folder / 'coco')).replace(
-        "('red', 'green', 'blue')", str(ORDER))
     # Validation needs the names, in an order that is not the file's.
-    (folder / 'det.py').write_text(config + """
+    text = samples.DETECTION.replace("('red', 'green', 'blue')", str(ORDER))
+    samples.write_config(folder / 'det.py', text, folder / 'coco', """
 val_dataloader, val_evaluator, val_cfg = test_dataloader, test_evaluator, dict()
 """)
     return folder
