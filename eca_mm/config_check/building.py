@@ -105,7 +105,7 @@ def _attempt(context: ConfigContext, check_name: str, where: str,
     try:
         with silence():
             return build()
-    except Exception as error:  # noqa: BLE001  whatever it is, the run would end with it
+    except Exception as error:
         yield Finding('error', check_name, where, explain(error) or describe(error),
                       'settings that can be built')
     return None

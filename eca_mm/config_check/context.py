@@ -158,7 +158,7 @@ class ConfigContext:
                    for finding in self.reported
                    if finding.level == 'error' and (
                        finding.check in ('keys', 'data', 'evaluator')
-                       or finding.check == 'classes' and where != 'model'))
+                       or (finding.check == 'classes' and where != 'model')))
 
     def coco(self, path: str) -> CheckedCOCO:
         """Read a COCO annotation file once.

@@ -53,7 +53,7 @@ def try_forward(context: ConfigContext, model: nn.Module) -> Iterator[Finding]:
         # Models that need more than an image, a text say, look for it in the sample.
         if 'DataSample' not in str(error):
             yield _misfit(context, entered, error)
-    except Exception as error:  # noqa: BLE001  whatever it is, the first iteration ends with it
+    except Exception as error:
         yield _misfit(context, entered, error)
     finally:
         for hook in hooks:

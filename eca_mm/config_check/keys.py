@@ -3,6 +3,7 @@
 What a constructor refuses is told by :mod:`eca_mm.config_check.building`; here are the slips that
 it would swallow, and those whose place can be named better than by its error.
 """
+import contextlib
 import inspect
 import re
 from collections.abc import Callable, Iterator
@@ -125,10 +126,8 @@ def _differs(key: str, near: str) -> bool:
 def _known(reader: Callable) -> set[str]:
     """Keys that a function or class reads: its arguments, and the texts in its source."""
     known = set(arguments(reader)[0])
-    try:
+    with contextlib.suppress(OSError, TypeError):
         known |= set(re.findall(r"""['"](\w+)['"]""", inspect.getsource(reader)))
-    except (OSError, TypeError):
-        pass
     return known
 
 

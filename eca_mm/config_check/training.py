@@ -86,7 +86,7 @@ def _ancestors(path: str | None) -> Iterator[Config]:
         bases = Config._get_base_files(path)
         paths = [Config._get_cfg_path(base, path)[0] for base in bases]
         settings = [Config.fromfile(base) for base in paths]
-    except Exception:  # noqa: BLE001  the config itself could be read
+    except Exception:
         return
     for base, found in zip(paths, settings, strict=True):
         yield found
