@@ -1,5 +1,6 @@
 """Data sets of mmdet and mmpretrain that say what they leave out, and label folders by name."""
 import difflib
+import functools
 import logging
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
@@ -39,6 +40,7 @@ def label_folders_by_name() -> None:
         shown = [name for name in folders if name not in hidden]
         return shown, {name: index for index, name in enumerate(shown)}
 
+    @functools.wraps(find_samples)
     def by_name(self: Any) -> list:
         folders = without_hidden(self.img_prefix)[0] if self.with_label else []
         names = list(self.CLASSES or ())
@@ -66,7 +68,6 @@ def label_folders_by_name() -> None:
                             f'ending in {", ".join(sorted(self.extensions))} are looked for.')
         return samples
 
-    by_name.__wrapped__ = find_samples
     custom.find_folders, custom.CustomDataset._find_samples = without_hidden, by_name
 
 
@@ -97,13 +98,13 @@ def report_left_out() -> None:
         finally:
             del self.filter_data
 
+    @functools.wraps(serialize)
     def serialize_some(self: Any) -> tuple:
         if not self.data_list:
             raise UserError(f'{_name(self)} has no sample: the annotations are empty, or indices '
                             'chooses none.')
         return serialize(self)
 
-    serialize_some.__wrapped__ = serialize
     BaseDetDataset.full_init, BaseDataset._serialize_data = counting_init, serialize_some
 
 

@@ -4,6 +4,7 @@ import copy
 import io
 import logging
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from typing import Any
 
 from mmengine.config import Config
@@ -39,7 +40,7 @@ def check(context: ConfigContext) -> Iterator[Finding]:
             yield from _attempt(context, 'keys', 'optim_wrapper', lambda: build_optim_wrapper(
                 model, copy.deepcopy(wrapper)))
     for where, hook in _hooks(context.config):
-        yield from _attempt(context, 'keys', where, lambda hook=hook: HOOKS.build(hook))
+        yield from _attempt(context, 'keys', where, partial(HOOKS.build, hook))
     yield from _data(context, model)
 
 
@@ -61,11 +62,11 @@ def _data(context: ConfigContext, model: nn.Module | None) -> Iterator[Finding]:
         where = f'{split}_dataloader.dataset'
         if context.is_repeated(split) or not context.dataset_config(split):
             continue
-        data = yield from _attempt(context, 'data', where, lambda split=split: context.full(split))
+        data = yield from _attempt(context, 'data', where, partial(context.full, split))
         if data is None:
             continue
         built[split] = data
-        yield from _attempt(context, 'data', f'{where}.pipeline', lambda data=data: data[0])
+        yield from _attempt(context, 'data', f'{where}.pipeline', partial(data.__getitem__, 0))
         for compare in _comparisons(data, where, model, built.get('train'), split):
             if not any(finding.check == 'classes' for finding in context.reported):
                 yield from _attempt(context, 'classes', where, compare)

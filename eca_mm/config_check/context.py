@@ -107,7 +107,7 @@ class ConfigContext:
 
     def full(self, split: str) -> BaseDataset:
         """Build a split's data set as a run would, annotations and pipeline included."""
-        return DATASETS.build(copy.deepcopy(dict(self.dataset_config(split))))
+        return DATASETS.build(copy.deepcopy(dict(self.dataset_config(split) or {})))
 
     def metrics(self, split: str) -> list[tuple[str, dict]]:
         """Dotted keys and settings of a split's metrics; none where the test repeats val."""

@@ -86,4 +86,7 @@ def is_traced() -> bool:
 
 def is_fx_tracing() -> bool:
     """Whether torch.fx records the operations, with proxies instead of tensors."""
-    return not is_compiling() and torch.fx._symbolic_trace.is_fx_tracing()
+    tracer = torch.fx._symbolic_trace
+    # The old name warns on torch 2.12; torch 2.1 has no other.
+    ask = getattr(tracer, 'is_fx_symbolic_tracing', None) or tracer.is_fx_tracing
+    return not is_compiling() and ask()
