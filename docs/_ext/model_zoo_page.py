@@ -27,6 +27,8 @@ _NETWORKS = {'resnet': 'ResNet', 'r': 'ResNet', 'resnext': 'ResNeXt', 'densenet'
 _NAME = re.compile(rf'(?:({"|".join(sorted(_ATTENTIONS, key=len, reverse=True))})-)?'
                    r'(resnet|resnext|densenet|mobilenet-v2|inception-v3|r)'
                    r'(\d+[a-z]?|-light)?(?:-|_|$)')
+# Two streams, with what fuses them or the one that is used alone.
+_STREAMS = re.compile(r'2xr(\d+)-([a-z]+)_')
 _METRICS = {'top1': 'Top 1 Accuracy', 'box': 'box AP', 'mask': 'mask AP'}
 
 
@@ -78,12 +80,17 @@ def _entry(model: Model, folder: str) -> Entry:
     detector, _, rest = model.name.partition('_')
     if detector not in _DETECTORS:
         detector, rest = '', model.name
-    match = _NAME.match(rest)
+    streams, match = _STREAMS.match(rest), _NAME.match(rest)
+    if streams:
+        match = _NAME.match(f'{streams[2]}-r{streams[1]}' if streams[2] in _ATTENTIONS
+                            else f'r{streams[1]}')
     if match is None:
         raise ValueError(f'{model.name} does not tell its backbone: extend _NETWORKS or '
                          f'_ATTENTIONS in {__file__}.')
     attention, network, depth = match.groups()
     backbone = '-'.join([_NETWORKS[network], *([depth.lstrip('-')] if depth else [])])
+    if streams and streams[2] not in ('frames', 'events'):
+        backbone = f'2 x {backbone}'
     values = {name: value for result in model.results or () for name, value in
               result.metrics.items()}
     data = model.metadata.data

@@ -99,7 +99,8 @@ def _problem(image: dict) -> str:
     def is_name(value: Any) -> bool:
         return isinstance(value, str) and bool(value) and '\0' not in value
 
-    name, window = image.get('event_file'), image.get('event_window')
+    name: Any = image.get('event_file')
+    window = image.get('event_window')
     if not is_name(name):
         return f'has the event_file {name!r}, which does not name a file'
     if not name.endswith(('.h5', '.hdf5', '.npz')):

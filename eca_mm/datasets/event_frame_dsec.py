@@ -33,7 +33,8 @@ class Recording:
     def __init__(self, root: Path, name: str) -> None:
         self.root, self.name = root, name
         places = [root / part / name for part in ('', 'train', 'test')]
-        self.folder = next((place for place in places if place.is_dir()), None)
+        self.is_there = any(place.is_dir() for place in places)
+        self.folder = next((place for place in places if place.is_dir()), root / name)
 
     def path(self, *parts: str) -> str:
         """A file of the sequence below the root, in POSIX form."""
@@ -154,7 +155,7 @@ def _recordings(root: Path, split: dict, report: Report) -> dict[str, tuple[str,
     for part, names in split.items():
         for name in names:
             recording = Recording(root, name)
-            if recording.folder is None:
+            if not recording.is_there:
                 report.missing.append(name)
             else:
                 found[name] = part, recording
@@ -172,8 +173,7 @@ def _csv_frames(root: Path, split: dict, view: str, window: int, report: Report,
     print(f'{len(boxes)} labelled frames', flush=True)
     for name in track_iter_progress(sorted(boxes)):
         match = re.fullmatch(r'(?:.*/)?([^/]+)/left/(\d{6})\.npz', name)
-        known = match and any(match[1] in names for names in split.values())
-        if not known:
+        if match is None or not any(match[1] in names for names in split.values()):
             raise UserError(f'{name!r} of the labels is not SEQUENCE/left/NUMBER.npz with a '
                             'sequence of DSEC; check the files of labels.')
         if match[1] not in recordings:
@@ -185,7 +185,7 @@ def _csv_frames(root: Path, split: dict, view: str, window: int, report: Report,
         image = (published if view == 'rectified' and (root / published).is_file()
                  else recording.aligned_frame(index, view))
         if npz is not None:
-            frame = Frame(image, f'{npz}/{name}', None, view, SIZE, match[1])
+            frame: Frame | None = Frame(image, f'{npz}/{name}', None, view, SIZE, match[1])
         else:
             frame = _frame(recording, index, image, view, window, report)
         if frame is not None:
@@ -264,7 +264,7 @@ def read_tracks(path: str | os.PathLike) -> np.ndarray:
     except (OSError, ValueError, EOFError) as error:
         raise UserError(f'Labels {path} cannot be read ({error}); fetch them again.') from error
     needed = ('t', 'x', 'y', 'w', 'h', 'class_id', 'class_confidence', 'track_id')
-    lacking = [name for name in needed if name not in (getattr(tracks, 'dtype', None).names or ())]
+    lacking = [name for name in needed if name not in (tracks.dtype.names or ())]
     if lacking:
         raise UserError(f'Labels {path} have no field {lacking[0]!r}, only '
                         f'{some(tracks.dtype.names or ())}; a tracks.npy of DSEC-Detection is '

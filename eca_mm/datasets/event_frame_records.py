@@ -116,7 +116,9 @@ def write_split(folder: str | os.PathLike, name: str, split: str, frames: Sequen
     if not frames:
         raise UserError(f'There is no frame for {name}; none of the sequences of its split is '
                         'there.')
-    images, annotations, counts = [], [], Counter({name: 0 for name in classes})
+    images: list[dict] = []
+    annotations: list[dict] = []
+    counts = Counter({name: 0 for name in classes})
     for number, frame in enumerate(frames, 1):
         height, width = frame.size
         images.append(dict(

@@ -93,12 +93,14 @@ class _Shape:
 
     def __init__(self, size: tuple[int, int], rng: random.Random) -> None:
         self.size, self.label = size, rng.randrange(len(CLASSES))
-        self.radius = min(size) * rng.uniform(.11, .19)
+        self.radius = min(size) * rng.uniform(.16, .26)
         self.start = [rng.uniform(self.radius, side - self.radius) for side in size]
         direction, speed = rng.uniform(0, 2 * math.pi), min(size) * rng.uniform(.7, 1.6)
         self.speed = [speed * math.sin(direction), speed * math.cos(direction)]
-        self.turn, self.light = rng.uniform(0, 2 * math.pi), rng.choice(((.03, .1), (.6, .95)))
-        self.light = [rng.uniform(*self.light) for _ in range(3)]
+        # Standing on a side, give or take a tilt.
+        self.turn = (math.pi / 2 - math.pi / _CORNERS[self.label]) + rng.uniform(-.35, .35)
+        darkest, brightest = rng.choice(((.03, .1), (.6, .95)))
+        self.light = [rng.uniform(darkest, brightest) for _ in range(3)]
 
     def corners(self, seconds: float) -> np.ndarray:
         """Corners (x, y) at a time, of shape (N, 2)."""
@@ -122,7 +124,7 @@ def _record(root: Path, name: str, frames: int, size: tuple[int, int], exposures
     noise = np.random.default_rng(rng.randrange(2**32))
     coarse = noise.uniform(.18, .45, (5, 6, 3)).astype(np.float32)
     background = cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_LINEAR)
-    shapes = [_Shape(size, rng) for _ in range(rng.randint(1, 3))]
+    shapes = [_Shape(size, rng) for _ in range(rng.randint(1, 2))]
     offset = 10**9
     times = offset + FRAME_US * np.arange(1, frames + 1)
     raster = np.linspace(0, FRAME_US * frames, STEPS * frames + 1)
@@ -139,8 +141,9 @@ def _record(root: Path, name: str, frames: int, size: tuple[int, int], exposures
         image = f'{name}/images/left/distorted/{index:06d}.png'
         if not cv2.imwrite(str(root / image), (255 * light.clip(0, 1)).astype(np.uint8)):
             raise UserError(f'Cannot write {root / image}; is the disk full?')
-        found.append(Frame(image, f'{name}/events/left/events.h5', (time - FRAME_US, time),
-                           'distorted', size, name, boxes=list(_boxes(shapes, seconds, size))))
+        window = int(time) - FRAME_US, int(time)
+        found.append(Frame(image, f'{name}/events/left/events.h5', window, 'distorted', size, name,
+                           boxes=list(_boxes(shapes, seconds, size))))
     return found
 
 

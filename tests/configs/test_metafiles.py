@@ -6,7 +6,15 @@ import pytest
 from eca_mm.analysis import build_model, measure_complexity
 from eca_mm.analysis.paper_counting import PLAIN, total
 from eca_mm.analysis.paper_tables import input_shape, measure
-from tests.support.catalog import ALL_CONFIGS, PAPER_CONFIGS, counts, load, metafiles
+from tests.support.catalog import (
+    ALL_CONFIGS,
+    EVENT_CONFIGS,
+    PAPER_CONFIGS,
+    SOME_CONFIGS,
+    counts,
+    load,
+    metafiles,
+)
 
 
 def entry(name: str) -> dict:
@@ -15,7 +23,9 @@ def entry(name: str) -> dict:
     return model['Metadata']
 
 
-@pytest.mark.parametrize('name', ALL_CONFIGS)
+@pytest.mark.parametrize('name', [
+    name if name in SOME_CONFIGS else pytest.param(name, marks=pytest.mark.slow)
+    for name in ALL_CONFIGS])
 def test_parameters(name):
     assert entry(name)['Parameters'] == counts(name)[0]
 
@@ -38,3 +48,9 @@ def test_mmengine_counts_the_same_flops(name):
     measured = measure_complexity(build_model(config), input_shape(config)).flops
     # It reads the cost of an einsum, which AA has, from a report of NumPy's with four digits.
     assert entry(name)['FLOPs'] == pytest.approx(measured, rel=1e-6 if '/aa-' in name else 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', EVENT_CONFIGS)
+def test_flops_of_two_streams(name):
+    assert entry(name)['FLOPs'] == measure_complexity(build_model(load(name)), (480, 640)).flops

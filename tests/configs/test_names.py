@@ -13,12 +13,18 @@ from tests.support.catalog import ALL_CONFIGS, ROOT, load, metafiles
 CLASSIFIER = re.compile(r'(?P<model>[a-z0-9-]+?)(-k(?P<kernel>\d+))?_\d+xb(?P<batch>\d+)_in1k')
 DETECTOR = re.compile(
     r'(?P<model>[a-z-]+)_(?P<attention>[a-z]+-)?r(?P<depth>\d+)d?_fpn_\d+xb(?P<batch>\d+)-1x_coco')
+EVENTS = re.compile(
+    r'(?P<model>[a-z-]+)_2xr50-(?P<fusion>eca|se|cbam|concat|frames|events)_fpn_'
+    r'(dsec|ddd17|dsec-det)(?P<published>-published)?')
 
 
 @pytest.mark.parametrize('name', ALL_CONFIGS)
 def test_name_tells_the_config(name):
     config = load(name)
     folder, _, file = name.removesuffix('.py').partition('/')
+    if folder == 'event_fusion':
+        check_two_streams(EVENTS.fullmatch(file), config.model)
+        return
     match = (DETECTOR if name.endswith('_coco.py') else CLASSIFIER).fullmatch(file)
     assert match, 'not in the scheme of configs/README.md'
     assert config.train_dataloader.batch_size == int(match['batch'])
@@ -34,6 +40,19 @@ def test_name_tells_the_config(name):
         assert match['model'].replace('-ns', '') == f'eca-resnet{backbone.depth}'
     elif folder == 'eca_mobilenet_v2':
         assert (backbone.type, match['model']) == ('ECAMobileNetV2', 'eca-mobilenet-v2')
+
+
+def check_two_streams(match: re.Match, model) -> None:
+    """Streams, fusion, data and training of a config of frames and events are those of its name."""
+    backbone = model.backbone
+    streams = [name for name in ('frame', 'event') if backbone[name]]
+    fusion = match['fusion']
+    assert streams == {'frames': ['frame'], 'events': ['event']}.get(fusion, ['frame', 'event'])
+    assert all(backbone[name].depth == 50 for name in streams)
+    assert (backbone.fusion or {}).get('attention', {}).get('type') == {
+        'eca': 'ECALayer', 'se': 'SELayer', 'cbam': 'CBAM'}.get(fusion)
+    assert all(backbone[name].norm_eval == bool(match['published']) for name in streams)
+    assert model.type.lower() == match['model'].replace('-', '')
 
 
 def test_every_config_is_in_exactly_one_metafile():
@@ -55,8 +74,9 @@ def test_metafile_entries_fit_their_folder(path):
         assert Path(model['Config']).parent == Path(path).parent
         assert Path(collection['README']) == Path(path).with_name('README.md')
         config = load(model['Config'].removeprefix('configs/'))
-        assert collection['Metadata']['Epochs'] == config.train_cfg.max_epochs
-        assert collection['Metadata']['Batch Size'] == config.auto_scale_lr.base_batch_size
+        settings = {**collection['Metadata'], **model['Metadata']}
+        assert settings['Epochs'] == config.train_cfg.max_epochs
+        assert settings['Batch Size'] == config.auto_scale_lr.base_batch_size
         # Whoever reads an accuracy must see that it was not measured here.
         source = model['Metadata'].get('Source of Results', '')
         assert ('not reproduced here' in source) == ('Results' in model)

@@ -15,6 +15,11 @@ ALL_CONFIGS = sorted(path.relative_to(ROOT / 'configs').as_posix()
                for path in (ROOT / 'configs').glob('[!_]*/*.py') if path.parent.name != 'demo')
 DEMOS = sorted(path.relative_to(ROOT / 'configs').as_posix()
                for path in (ROOT / 'configs/demo').glob('*.py'))
+# Two ResNet-50s each; a few of them stand for all in a fast look.
+EVENT_CONFIGS = [name for name in ALL_CONFIGS if name.startswith('event_fusion/')]
+SOME_CONFIGS = [name for name in ALL_CONFIGS if name not in EVENT_CONFIGS or name in (
+    'event_fusion/retinanet_2xr50-eca_fpn_dsec.py',
+    'event_fusion/retinanet_2xr50-concat_fpn_ddd17-published.py')]
 # Rows of the paper's tables: four GPUs.
 PAPER_CONFIGS = [name for name in ALL_CONFIGS if '_4xb' in name]
 CLASSIFIERS = [name for name in PAPER_CONFIGS if '_in1k' in name]

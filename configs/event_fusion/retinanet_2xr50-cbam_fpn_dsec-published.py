@@ -1,0 +1,3 @@
+_base_ = './retinanet_2xr50-eca_fpn_dsec-published.py'
+
+model = dict(backbone=dict(fusion=dict(attention=dict(type='CBAM'))))

@@ -1,0 +1,6 @@
+_base_ = './retinanet_2xr50-eca_fpn_ddd17.py'
+
+model = dict(
+    data_preprocessor=dict(frame_dropout=0.),
+    backbone=dict(frame=None, fusion=None),
+    neck=dict(in_channels=[256, 512, 1024, 2048]))
