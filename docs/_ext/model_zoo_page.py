@@ -17,8 +17,15 @@ from eca_mm.analysis.model_zoo import load_families
 ROOT = Path(__file__).resolve().parents[2]
 INDEX = ROOT / 'model-index.yml'
 _SOURCE = 'https://github.com/eca-mm/eca_mm/blob/main/configs/'
-_DETECTORS = {'faster-rcnn': 'Faster R-CNN', 'mask-rcnn': 'Mask R-CNN', 'retinanet': 'RetinaNet'}
-_ATTENTIONS = {'eca-ns': 'ECA-NS', 'eca': 'ECA', 'se': 'SE', 'cbam': 'CBAM', 'gc': 'GC', 'a2': 'A2',
+_DETECTORS = {'faster-rcnn': 'Faster R-CNN', 'mask-rcnn': 'Mask R-CNN', 'retinanet': 'RetinaNet',
+              'cascade-rcnn': 'Cascade R-CNN', 'cascade-mask-rcnn': 'Cascade Mask R-CNN',
+              'fcos': 'FCOS', 'atss': 'ATSS', 'gfl': 'GFL', 'sparse-rcnn': 'Sparse R-CNN',
+              'deformable-detr': 'Deformable DETR', 'solov2': 'SOLOv2'}
+_SEGMENTATION = 'Instance segmentation'
+_TASKS = {'mask-rcnn': f'Object detection|{_SEGMENTATION}',
+          'cascade-mask-rcnn': f'Object detection|{_SEGMENTATION}', 'solov2': _SEGMENTATION}
+_ATTENTIONS = {'eca-ns': 'ECA-NS', 'eca-cbam': 'ECA, spatial', 'scse': 'scSE', 'eca': 'ECA',
+               'se': 'SE', 'cbam': 'CBAM', 'gc': 'GC', 'a2': 'A2',
                'aa': 'AA', 'gsop': 'GSoP', 'nl': 'Non-local', **{
                    f'se-{kind}{i}': f'SE-{title}{i}' for kind, title in
                    (('var', 'Var'), ('gc', 'GC')) for i in (1, 2, 3)}}
@@ -94,9 +101,7 @@ def _entry(model: Model, folder: str) -> Entry:
     values = {name: value for result in model.results or () for name, value in
               result.metrics.items()}
     data = model.metadata.data
-    task = ('Classification' if not detector else
-            'Object detection' if detector != 'mask-rcnn' else
-            'Object detection|Instance segmentation')
+    task = _TASKS.get(detector, 'Object detection') if detector else 'Classification'
     return Entry(model.name, f'eca_mm::{folder}/{Path(model.config).name}', task,
                  _DETECTORS.get(detector, ''), backbone, _ATTENTIONS.get(attention, 'none'),
                  data['Parameters'], data['FLOPs'],

@@ -9,6 +9,7 @@ from mmengine.analysis import ActivationAnalyzer, FlopAnalyzer
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, init_default_scope
+from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from eca_mm.backbones.two_stream import input_channels
@@ -118,4 +119,7 @@ def data_sample(height: int, width: int) -> DetDataSample:
     size = (height, width)
     meta = dict(img_shape=size, ori_shape=size, pad_shape=size, batch_input_shape=size,
                 scale_factor=(1., 1.))
-    return DetDataSample(metainfo=meta)
+    sample = DetDataSample(metainfo=meta)
+    # Sparse R-CNN's head unpacks the ground truth, of which there is none.
+    sample.gt_instances = InstanceData(bboxes=torch.empty(0, 4), labels=torch.empty(0).long())
+    return sample

@@ -14,9 +14,10 @@ _BEGIN, _END = '<!-- models: written by tools/analysis_tools/model_zoo.py -->', 
 _HEAD = """# Model zoo
 
 All models that have a config here. Parameters and FLOPs (multiply-adds of one image; classifiers
-at 224 x 224, Inception-v3 at 299 x 299, detectors at 800 x 1280, those of frames and events at
-480 x 640) are recomputed by a test. **Accuracies are those published elsewhere**, by the paper, for
-timm's weights or, of frames and events, by FRN; none of them was measured here.
+at 224 x 224, Inception-v3 at 299 x 299, CIFAR's at 32 x 32, detectors at 800 x 1280, those of
+frames and events at 480 x 640) are recomputed by a test. **Accuracies are those published
+elsewhere**, by the paper, for timm's weights or, of frames and events, by FRN; none of them was
+measured here.
 
 Weights: *authors* is a file of ECA-Net's authors, converted by
 `tools/model_converters/ecanet_to_eca_mm.py`; a name of timm's is converted by `timm_to_eca_mm.py`;

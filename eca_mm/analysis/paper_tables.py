@@ -71,12 +71,12 @@ def input_shape(cfg: Config) -> tuple[int, int]:
 
     Returns:
         tuple[int, int]: Height and width in pixels: 800 x 1280 for detectors, the test crop for
-        classifiers.
+        classifiers, or the crop in training for those that test whole images (CIFAR).
     """
     if cfg.default_scope == 'mmdet':
         return 800, 1280
-    crop, = (step.crop_size for step in cfg.test_dataloader.dataset.pipeline
-             if step.type == 'CenterCrop')
+    crop = next(step.crop_size for loader in (cfg.test_dataloader, cfg.train_dataloader)
+                for step in loader.dataset.pipeline if step.type in ('CenterCrop', 'RandomCrop'))
     return crop, crop
 
 

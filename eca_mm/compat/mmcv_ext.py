@@ -1,4 +1,4 @@
-"""The operators of ``mmcv._ext`` that boxes and masks need, by those of torchvision.
+"""The operators of ``mmcv._ext`` that detectors need, by those of torchvision and PyTorch.
 
 Loaded under the name ``mmcv._ext``. Functions have the names, arguments and results of mmcv's
 compiled extension and run on every device that torchvision's operators support. The others
@@ -10,6 +10,16 @@ import torch
 import torchvision  # noqa: F401  registers torch.ops.torchvision
 from torch import Tensor
 from torch.nn import functional
+
+from eca_mm.compat.deformable_ops import (  # noqa: F401  operators of this module
+    deform_conv_backward_input,
+    deform_conv_backward_parameters,
+    deform_conv_forward,
+    modulated_deform_conv_backward,
+    modulated_deform_conv_forward,
+    ms_deform_attn_backward,
+    ms_deform_attn_forward,
+)
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:

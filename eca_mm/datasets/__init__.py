@@ -1,4 +1,5 @@
 """Data sets and image loading that say which file or entry is wrong."""
+from .cifar import CheckedCIFAR10
 from .coco import CheckedCocoDataset
 from .coco_metric import CheckedCocoMetric
 from .event_frame import EventFrameDataset
@@ -8,6 +9,7 @@ from .event_frame_transforms import EventsToVoxelGrid, LoadEvents, StackEvents
 from .loading import LoadImage
 
 __all__ = [
-    'CheckedCocoDataset', 'CheckedCocoMetric', 'EventDetectionMetric', 'EventFrameDataset',
-    'EventFramePreprocessor', 'EventsToVoxelGrid', 'LoadEvents', 'LoadImage', 'StackEvents'
+    'CheckedCIFAR10', 'CheckedCocoDataset', 'CheckedCocoMetric', 'EventDetectionMetric',
+    'EventFrameDataset', 'EventFramePreprocessor', 'EventsToVoxelGrid', 'LoadEvents', 'LoadImage',
+    'StackEvents'
 ]

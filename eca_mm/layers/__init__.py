@@ -5,15 +5,17 @@ from .cbam import CBAM
 from .channel_attention import ChannelAttention
 from .eca import ECALayer, eca_kernel_size
 from .eca_ns import ECANSLayer
+from .eca_spatial import ECASpatialLayer
 from .gc import GCBlock
 from .ge import GELayer
 from .gsop import GSoPLayer
 from .non_local import NonLocalBlock
+from .scse import SCSELayer
 from .se import SELayer
 from .se_variants import SEGCLayer, SEVar1Layer, SEVar2Layer, SEVar3Layer
 
 __all__ = [
-    'CBAM', 'AAConv2d', 'ChannelAttention', 'DoubleAttention', 'ECALayer', 'ECANSLayer', 'GCBlock',
-    'GELayer', 'GSoPLayer', 'NonLocalBlock', 'SEGCLayer', 'SELayer', 'SEVar1Layer', 'SEVar2Layer',
-    'SEVar3Layer', 'eca_kernel_size'
+    'CBAM', 'AAConv2d', 'ChannelAttention', 'DoubleAttention', 'ECALayer', 'ECANSLayer',
+    'ECASpatialLayer', 'GCBlock', 'GELayer', 'GSoPLayer', 'NonLocalBlock', 'SCSELayer',
+    'SEGCLayer', 'SELayer', 'SEVar1Layer', 'SEVar2Layer', 'SEVar3Layer', 'eca_kernel_size'
 ]

@@ -7,7 +7,19 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .checks import check_in_channels, check_input, is_positive_int, reduced_channels
+from .checks import check_in_channels, check_input, odd_kernel_size, reduced_channels
+
+
+def pool_channels(x: Tensor) -> Tensor:
+    """Squeeze the channels of every position to their mean and their maximum.
+
+    Args:
+        x (Tensor): Feature map of shape (N, C, H, W).
+
+    Returns:
+        Tensor: Of shape (N, 2, H, W), the mean first.
+    """
+    return torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)
 
 
 @MODELS.register_module()
@@ -35,9 +47,7 @@ class CBAM(nn.Module):
         super().__init__()
         self.in_channels = check_in_channels(in_channels)
         hidden = reduced_channels(in_channels, reduction)
-        if not is_positive_int(kernel_size) or kernel_size % 2 == 0:
-            raise ValueError(f'kernel_size is {kernel_size!r}, but must be a positive odd integer '
-                             '(CBAM uses 7).')
+        kernel_size = odd_kernel_size(kernel_size)
         self.fc1 = nn.Linear(in_channels, hidden)
         self.fc2 = nn.Linear(hidden, in_channels)
         self.conv = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
@@ -67,8 +77,7 @@ class CBAM(nn.Module):
         Returns:
             Tensor: Spatial weights in (0, 1) of shape (N, 1, H, W).
         """
-        pooled = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)
-        return self.bn(self.conv(pooled)).sigmoid()
+        return self.bn(self.conv(pool_channels(x))).sigmoid()
 
     def forward(self, x: Tensor) -> Tensor:
         """Rescale every channel, then every position.

@@ -74,6 +74,24 @@ def reduced_channels(in_channels: int, reduction: int) -> int:
     return in_channels // reduction
 
 
+def odd_kernel_size(kernel_size: int) -> int:
+    """Check the size of a spatial convolution that keeps the size of its map.
+
+    Args:
+        kernel_size (int): Size s of the convolution.
+
+    Returns:
+        int: The same number.
+
+    Raises:
+        ValueError: If it is not a positive odd integer.
+    """
+    if not is_positive_int(kernel_size) or kernel_size % 2 == 0:
+        raise ValueError(f'The kernel_size of the spatial convolution is {kernel_size!r}, but must '
+                         'be a positive odd integer (CBAM uses 7).')
+    return int(kernel_size)
+
+
 def is_captured() -> bool:
     """Whether the code is being traced or compiled rather than run."""
     return is_compiling() or is_traced()

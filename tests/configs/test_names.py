@@ -10,9 +10,11 @@ from mmpretrain.apis import ModelHub, get_model
 
 from tests.support.catalog import ALL_CONFIGS, ROOT, load, metafiles
 
-CLASSIFIER = re.compile(r'(?P<model>[a-z0-9-]+?)(-k(?P<kernel>\d+))?_\d+xb(?P<batch>\d+)_in1k')
+CLASSIFIER = re.compile(r'(?P<model>[a-z0-9-]+?)(-k(?P<kernel>\d+))?_\d+xb(?P<batch>\d+)'
+                        r'(-rsb-a[123]-\d+e)?_(in1k|cifar10)')
 DETECTOR = re.compile(
-    r'(?P<model>[a-z-]+)_(?P<attention>[a-z]+-)?r(?P<depth>\d+)d?_fpn_\d+xb(?P<batch>\d+)-1x_coco')
+    r'(?P<model>[a-z0-9-]+)_(?P<attention>[a-z]+-)?r(?P<depth>\d+)d?(_fpn)?(_gn-head)?'
+    r'_\d+xb(?P<batch>\d+)-(1x|\d+e)_coco')
 EVENTS = re.compile(
     r'(?P<model>[a-z-]+)_2xr50-(?P<fusion>eca|se|cbam|concat|frames|events)_fpn_'
     r'(dsec|ddd17|dsec-det)(?P<published>-published)?')
@@ -30,7 +32,9 @@ def test_name_tells_the_config(name):
     assert config.train_dataloader.batch_size == int(match['batch'])
     backbone = config.model.backbone
     if 'depth' in match.groupdict():
-        assert config.model.type.lower() == match['model'].replace('-', '')
+        # A cascade with masks is a CascadeRCNN with one more head.
+        name = match['model'].replace('cascade-mask-', 'cascade-').replace('-', '')
+        assert config.model.type.lower() == name
         assert backbone.depth == int(match['depth'])
     if folder in ('faster_rcnn', 'mask_rcnn', 'retinanet'):
         assert folder == match['model'].replace('-', '_')
@@ -66,7 +70,7 @@ def test_every_config_is_in_exactly_one_metafile():
 def test_metafile_entries_fit_their_folder(path):
     content = metafiles()[path]
     collection, = content['Collections']
-    assert collection['Paper']['URL'] == 'https://arxiv.org/abs/1910.03151'
+    assert re.fullmatch(r'https://arxiv\.org/abs/\d{4}\.\d{5}', collection['Paper']['URL'])
     assert (ROOT / collection['README']).is_file()
     for model in content['Models']:
         assert model['In Collection'] == collection['Name']

@@ -25,6 +25,10 @@ def test_every_config_has_an_entry():
     ('mobilenet-v2_4xb24_in1k', 'Classification', 'MobileNetV2', 'none', {'top1': 71.64}),
     ('eca-resnext50t-32x4d_8xb32_in1k', 'Classification', 'ResNeXt-50t', 'ECA', {}),
     ('retinanet_se-r101_fpn_4xb2-1x_coco', 'Object detection', 'ResNet-101', 'SE', {'box': 38.7}),
+    ('cascade-rcnn_eca-r50_fpn_8xb2-1x_coco', 'Object detection', 'ResNet-50', 'ECA', {}),
+    ('solov2_eca-r50_fpn_8xb2-1x_coco', 'Instance segmentation', 'ResNet-50', 'ECA', {}),
+    ('eca-cbam-resnet50_4xb64_in1k', 'Classification', 'ResNet-50', 'ECA, spatial', {}),
+    ('se-resnet20_8xb16_cifar10', 'Classification', 'ResNet-20', 'SE', {}),
     ('mask-rcnn_nl-r50_fpn_4xb2-1x_coco', 'Object detection|Instance segmentation', 'ResNet-50',
      'Non-local', {'box': 38.0, 'mask': 34.7})])
 def test_entry(name, task, backbone, attention, metrics):

@@ -1,5 +1,4 @@
 """CBAM against its equations, timm and the paper's model sizes."""
-import numpy as np
 import pytest
 import timm.layers.cbam
 import torch
@@ -9,9 +8,9 @@ from eca_mm.layers import CBAM
 from tests.support.contract import (
     LayerContract,
     assert_equals_the_equation,
-    batch_norm,
     count,
     sigmoid,
+    spatial_gate,
 )
 
 
@@ -22,12 +21,7 @@ def cbam_numpy(x, state):
         return hidden @ state['fc2.weight'].T + state['fc2.bias']
 
     x = x * sigmoid(mlp(x.mean((2, 3))) + mlp(x.max((2, 3))))[:, :, None, None]
-    kernel = state['conv.weight'][0]
-    pad = kernel.shape[-1] // 2
-    pooled = np.pad(np.stack([x.mean(1), x.max(1)], 1), ((0, 0), (0, 0), (pad, pad), (pad, pad)))
-    windows = np.lib.stride_tricks.sliding_window_view(pooled, kernel.shape[1:], (2, 3))
-    spatial = np.einsum('nchwij,cij->nhw', windows, kernel)[:, None]
-    return x * sigmoid(batch_norm(spatial, state, 'bn'))
+    return x * spatial_gate(x, state)
 
 
 class TestCBAM(LayerContract):

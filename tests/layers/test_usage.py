@@ -17,6 +17,8 @@ LAYERS = {
     'eca_ns': dict(type='ECANSLayer'),
     'eca': dict(type='ECALayer', num_convs=2, padding_mode='circular'),
     'cbam': dict(type='CBAM', reduction=4),
+    'eca_spatial': dict(type='ECASpatialLayer'),
+    'scse': dict(type='SCSELayer', reduction=4),
     'ge': dict(type='GELayer', variant='theta', extent=2),
     'ge_global': [dict(type='GELayer', variant='theta+', map_size=s, reduction=4)
                   for s in (16, 8, 4, 2)],
@@ -103,6 +105,8 @@ def test_pretrained_weights_are_not_initialised_again(tmp_path):
 @pytest.mark.parametrize('cfg,why', [
     (dict(type='SELayer', reduction=512), 'reduction is 512'),
     (dict(type='CBAM', reduction=512), 'reduction is 512'),
+    (dict(type='SCSELayer', reduction=512), 'reduction is 512'),
+    (dict(type='ECASpatialLayer', spatial_kernel_size=4), 'spatial convolution is 4'),
     (dict(type='SEGCLayer', groups=48), 'does not divide'),
     (dict(type='GELayer', variant='theta'), 'map_size is None'),
     (dict(type='GSoPLayer'), 'no more than the (32|8) channels'),

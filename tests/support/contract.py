@@ -48,6 +48,16 @@ def batch_norm(x: np.ndarray, state: dict, prefix: str) -> np.ndarray:
     return (x - mean) / np.sqrt(var + 1e-5) * scale + shift
 
 
+def spatial_gate(x: np.ndarray, state: dict) -> np.ndarray:
+    """Eq. (3) of CBAM: what a convolution sees of mean and maximum over the channels."""
+    kernel = state['conv.weight'][0]
+    pad = kernel.shape[-1] // 2
+    pooled = np.pad(np.stack([x.mean(1), x.max(1)], 1), ((0, 0), (0, 0), (pad, pad), (pad, pad)))
+    windows = np.lib.stride_tricks.sliding_window_view(pooled, kernel.shape[1:], (2, 3))
+    spatial = np.einsum('nchwij,cij->nhw', windows, kernel)[:, None]
+    return sigmoid(batch_norm(spatial, state, 'bn'))
+
+
 def assert_equals_the_equation(layer: nn.Module, expected, shape: tuple) -> None:
     """Compare with ``expected(x, state)`` in NumPy, double precision, evaluation mode."""
     layer = randomize(layer).double().eval()

@@ -1,0 +1,4 @@
+_base_ = '../resnet/resnet50_4xb64_in1k.py'
+
+# parallel=True puts the two side by side.
+model = dict(backbone=dict(type='AttentionResNet', attention=dict(type='ECASpatialLayer')))

@@ -1,0 +1,8 @@
+_base_ = 'mmpretrain::resnet/resnet50_8xb256-rsb-a1-600e_in1k.py'
+
+custom_imports = dict(imports=['eca_mm'], allow_failed_imports=False)
+runner_type = 'CheckedRunner'
+default_hooks = dict(checkpoint=dict(type='SafeCheckpointHook'))
+custom_hooks = [dict(type='StopOnInvalidLossHook'), dict(type='KeepWorkDirHook')]
+model = dict(backbone=dict(type='ECAResNet', kernel_size='adaptive'))
+auto_scale_lr = dict(enable=False)
