@@ -63,7 +63,8 @@ class _Refusing:
 def _classifiers() -> dict:
     index = load(str(FOLDER / 'model-index.yml'))
     index.build_models_with_collections()
-    models = {model.name.lower(): model for model in index.models if '_coco' not in model.name}
+    models = {model.name.lower(): model for model in index.models
+              if model.name.endswith(('_in1k', '_cifar10'))}
     for model in models.values():
         model.config = str(FOLDER / model.config)
     return models
