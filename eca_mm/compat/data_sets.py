@@ -18,6 +18,18 @@ _HIDDEN = ('__MACOSX', '__pycache__', '@eaDir', 'lost+found')
 _READ = 2000
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a folder beside those of classes is not meant to be one.
+
+    Args:
+        name (str): Its name.
+
+    Returns:
+        bool: True for ``.ipynb_checkpoints``, ``__MACOSX`` and the like.
+    """
+    return name.startswith('.') or name in _HIDDEN
+
+
 def label_folders_by_name() -> None:
     """Let mmpretrain's ``CustomDataset`` number classes by the config's names.
 
@@ -33,7 +45,7 @@ def label_folders_by_name() -> None:
 
     def without_hidden(root: str, backend: Any = None) -> tuple[list[str], dict[str, int]]:
         folders, _ = find_folders(root, backend)
-        hidden = [name for name in folders if name.startswith('.') or name in _HIDDEN]
+        hidden = [name for name in folders if is_hidden(name)]
         if hidden:
             print_log(f'Hidden folders of {root} are left out, they are not classes: '
                       f'{some(hidden)}.', 'current', logging.WARNING)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from mmdet.datasets import CocoDataset
 from mmpretrain.datasets import CustomDataset
 
+from eca_mm.compat.data_sets import is_hidden
 from eca_mm.utils.errors import UserError
 
 from .context import ConfigContext, DataSet, Finding
@@ -56,7 +57,8 @@ def folder_classes(data: DataSet) -> list[str] | None:
     root = built.data_prefix.get('img_path', '')
     if not os.path.isdir(root):
         return None
-    return sorted(entry.name for entry in os.scandir(root) if entry.is_dir())
+    return sorted(entry.name for entry in os.scandir(root)
+                  if entry.is_dir() and not is_hidden(entry.name))
 
 
 def _absent(data: DataSet) -> Iterator[Finding]:

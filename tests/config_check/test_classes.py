@@ -56,3 +56,12 @@ def test_names_of_classes(detector, classifier, root):
     found = check_config(config)
     assert {(f.level, f.check) for f in found} == {('warning', 'classes')}
     assert "'green'" in found[0].message
+
+
+def test_hidden_folders_are_not_classes(classifier, root):
+    hidden = root / 'classes/.ipynb_checkpoints'
+    hidden.mkdir()
+    try:
+        assert run(classes, classifier) == []
+    finally:
+        hidden.rmdir()

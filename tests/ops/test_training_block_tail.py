@@ -68,7 +68,8 @@ def test_gradcheck(attention, training, activate, shortcut):
 def test_equals_the_modules(shape, layout, training):
     """Also where samples are taken one by one (the last shape has 6 MB a sample).
 
-    The modules compute in float64: their own float32 sums are the less exact ones.
+    The truth is what the modules compute in float64. In float32 their own sums err too, with one
+    thread more than with several; the fused tail may err twice as much.
     """
     z, identity, weight = torch.randn(shape) * 2 + 1, torch.randn(shape), torch.randn(shape)
     # Where the ReLU's input is next to zero, rounding decides whether a gradient passes.
@@ -76,7 +77,8 @@ def test_equals_the_modules(shape, layout, training):
     before = plain_tail(z.double(), norm.train(training), attention, identity.double(), False)
     weight[before.abs() < 1e-4] = 0
     results = []
-    for function, dtype in ((plain_tail, torch.float64), (training_block_tail, torch.float32)):
+    for function, dtype in ((plain_tail, torch.float64), (training_block_tail, torch.float32),
+                            (plain_tail, torch.float32)):
         norm, attention = make_layers(dtype=dtype)
         norm.train(training)
         maps = [x.to(dtype).to(memory_format=layout).requires_grad_() for x in (z, identity)]
@@ -85,9 +87,10 @@ def test_equals_the_modules(shape, layout, training):
         grads = torch.autograd.grad((out * weight.to(dtype)).sum(), inputs)
         results.append((out, *grads, *norm.buffers()))
     assert results[1][0].is_contiguous(memory_format=layout)
-    for expected, value in zip(*results, strict=True):
+    for expected, value, modules in zip(*results, strict=True):
         # Sums over all positions are as exact as their largest terms allow.
-        tolerance = 3e-5 * max(1., float(expected.detach().abs().max()))
+        error = float((modules.double() - expected).detach().abs().max())
+        tolerance = max(3e-5 * max(1., float(expected.detach().abs().max())), 2 * error)
         torch.testing.assert_close(value.to(expected.dtype), expected, rtol=0, atol=tolerance)
 
 
