@@ -2,9 +2,9 @@
 """Train a classifier or a detector from a config."""
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
 from eca_mm.benchmark.data_profile import STARVED, profile_data, worker_choices
-from eca_mm.checkpoints.latest import latest_checkpoint
 from eca_mm.engine.config import load_config, use_work_dir
-from eca_mm.engine.runner import build_runner, use_amp, use_scaled_lr
+from eca_mm.engine.options import use_amp, use_scaled_lr
+from eca_mm.engine.runner import build_runner
 from eca_mm.utils.cli import run
 from eca_mm.utils.errors import UserError
 from eca_mm.utils.grammar import new_parser
@@ -43,9 +43,8 @@ def main() -> None:
     if args.auto_scale_lr:
         use_scaled_lr(config)
     if args.resume is not None:
-        config.load_from = (latest_checkpoint(config.work_dir) if args.resume == 'auto'
-                            else args.resume)
-        config.resume = config.load_from is not None
+        config.load_from = None if args.resume == 'auto' else args.resume
+        config.resume = True
     if config.get('train_cfg') is None:
         raise UserError(f'Config {args.config} has no train_cfg, so there is nothing to train.')
     runner = build_runner(config)

@@ -16,6 +16,7 @@ from eca_mm.utils.signatures import nearest
 from eca_mm.utils.terminal import printable
 
 from .old_settings import old_settings
+from .values import check_values
 
 # Keys that mmengine reads from the config besides the arguments of its Runner.
 _OTHER_KEYS = {'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn', 'compile', 'runner_type',
@@ -94,7 +95,8 @@ def check_parts(config: Config) -> None:
         config (Config): A resolved config.
 
     Raises:
-        UserError: If it has no model, or only some of what training, validation or testing needs.
+        UserError: If it has no model, or only some of what training, validation or testing needs,
+            or a number that cannot be used.
     """
     if 'model' not in config:
         raise UserError("The config has no 'model'; write one or inherit it by _base_.")
@@ -105,6 +107,7 @@ def check_parts(config: Config) -> None:
         if 0 < len(absent) < len(needs):
             raise UserError(f'The config has no {" and no ".join(absent)}, but {part}ing needs all '
                             f'of {", ".join(needs)}.')
+    check_values(config)
 
 
 def misspelt_keys(config: Config) -> Iterator[tuple[str, str, str]]:

@@ -17,11 +17,14 @@ from eca_mm.checkpoints.latest import latest_checkpoint
 from eca_mm.engine.hooks.classes import CheckClassesHook
 from eca_mm.engine.hooks.skipped_images import ListSkippedImagesHook
 from eca_mm.utils.errors import UserError
+from eca_mm.version import __version__
 
 from .data_loaders import complete, loads_images_unchecked, with_checked_images
 from .distributed import prepare_processes
 from .loops import RepeatableEpochLoop, RepeatableIterLoop
+from .resuming import settings, tell_finished, tell_unused, without_pretrained
 from .weights import check_pretrained
+from .work_dir_lock import holder, locked
 
 _OWN_LOOPS = (RepeatableEpochLoop, RepeatableIterLoop)
 
@@ -134,12 +137,50 @@ class CheckedRunner(Runner):
             path = latest_checkpoint(self.work_dir)
         return {} if path is None else CheckpointLoader.load_checkpoint(path, 'cpu').get('meta', {})
 
+    def call_hook(self, fn_name: str, **kwargs: Any) -> None:
+        """Call the hooks; a checkpoint gets the version of this package before it is saved."""
+        if fn_name == 'before_save_checkpoint':
+            kwargs['checkpoint']['meta'].setdefault('eca_mm_version', __version__)
+        super().call_hook(fn_name, **kwargs)
+
+    def _log_env(self, env_cfg: dict) -> None:
+        super()._log_env(env_cfg)
+        self.logger.info(f'eca_mm {__version__}')
+
     def dump_config(self) -> None:
-        """Save the resolved config in the work directory, unless that is where it was read."""
+        """Save the resolved config in the work directory, unless that is where it was read.
+
+        Nor is the config of another run replaced that is training there.
+        """
         source = self.cfg.filename
+        if holder(self.work_dir) is not None:
+            return
         if source is None or os.path.realpath(os.path.dirname(source)) != os.path.realpath(
                 self.work_dir):
             super().dump_config()
+
+    def train(self) -> nn.Module:
+        """Train, alone in the work directory."""
+        with locked(self.work_dir):
+            return super().train()
+
+    def load_or_resume(self) -> None:
+        """Load or resume a checkpoint; automatic resuming looks in the work directory first."""
+        if self._resume and self._load_from is None and not self._has_loaded:
+            self._load_from = latest_checkpoint(self.work_dir)
+            self._resume = self._load_from is not None
+            if not self._resume:
+                self.logger.warning(f'There is no checkpoint in {self.work_dir} to resume from: '
+                                    'training starts from the beginning.')
+        super().load_or_resume()
+
+    def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
+        """Build the optimizer; mixed precision needs a GPU."""
+        kind = optim_wrapper.get('type') if isinstance(optim_wrapper, dict) else None
+        if str(kind).rpartition('.')[2] == 'AmpOptimWrapper' and get_device() == 'cpu':
+            raise UserError('optim_wrapper.type is AmpOptimWrapper, but mixed precision needs a '
+                            'GPU: use OptimWrapper to train on the CPU.')
+        return super().build_optim_wrapper(optim_wrapper)
 
     def test(self) -> dict:
         """Test the checkpoint, which must fit the model."""
@@ -149,7 +190,10 @@ class CheckedRunner(Runner):
     def resume(self, filename: str, *args, **kwargs) -> None:
         """Go on from a checkpoint, which must fit the model and hold the optimizer's state."""
         self._must_match = True
+        before = settings(self)
         super().resume(filename, *args, **kwargs)
+        tell_unused(before, settings(self), filename)
+        tell_finished(self)
 
     def load_checkpoint(self, filename: str, map_location: Any = 'cpu', strict: bool = False,
                         **kwargs) -> dict:
@@ -198,6 +242,10 @@ class CheckedRunner(Runner):
         return KeyReport.compare(model.state_dict(), checkpoint)
 
     def _init_model_weights(self) -> None:
+        if self._resume and self._resumed_meta:
+            with without_pretrained(self.model):
+                super()._init_model_weights()
+            return
         for module in self.model.modules():
             check_pretrained(module)
         super()._init_model_weights()
@@ -220,36 +268,3 @@ def build_runner(config: Config) -> Runner:
         'the work directory; loops, hooks and samplers are those of the config '
         '(docs/reliability.md says what ours add).')
     return runner
-
-
-def use_amp(config: Config) -> None:
-    """Switch a config to automatic mixed precision.
-
-    Args:
-        config (Config): Its ``optim_wrapper`` is changed.
-
-    Raises:
-        UserError: Without a GPU, or if the optimizer wrapper is neither of mmengine's two.
-    """
-    if get_device() == 'cpu':
-        raise UserError('--amp needs a GPU; leave it out to train on the CPU.')
-    kind = config.optim_wrapper.get('type', 'OptimWrapper')
-    if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
-        raise UserError(f'--amp needs optim_wrapper.type to be OptimWrapper, but it is {kind}.')
-    config.optim_wrapper.type = 'AmpOptimWrapper'
-    config.optim_wrapper.setdefault('loss_scale', 'dynamic')
-
-
-def use_scaled_lr(config: Config) -> None:
-    """Have the learning rate follow the batch size.
-
-    Args:
-        config (Config): Its ``auto_scale_lr`` is enabled.
-
-    Raises:
-        UserError: If the config does not say which batch its learning rate is meant for.
-    """
-    if 'base_batch_size' not in (config.get('auto_scale_lr') or {}):
-        raise UserError('--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the '
-                        'config: the batch size that its learning rate is meant for.')
-    config.auto_scale_lr.enable = True

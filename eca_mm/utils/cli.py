@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from torch import distributed
 
-from .explain import explain, lost_peer
+from .explain import explain, interrupted, lost_peer
 from .launchers import environment_rank
 from .terminal import printable_lines
 
@@ -30,6 +30,10 @@ def run(main: Callable[[], None]) -> None:
         print('Interrupted.', file=sys.stderr)
         code = 130
     except Exception as error:
+        if interrupted(error):
+            # While it formats a config mmengine takes Ctrl-C for a mistake in it.
+            print('Interrupted.', file=sys.stderr)
+            _leave(130)
         sentence = explain(error)
         _wait_for_first_failure(sentence is not None and not lost_peer(error))
         print(printable_lines(sentence or traceback.format_exc()), file=sys.stderr)

@@ -16,6 +16,11 @@ _BAD_ARGUMENT = re.compile(r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword 
 # As gloo and NCCL say it, in the words of several PyTorch versions.
 _LOST_PEER = re.compile(r'Connection (closed|reset) by peer|Connection reset|Broken pipe|'
                         r'remote process exited|Timed out waiting|[Ss]ocket [Tt]imeout')
+_NO_SHARED_MEMORY = re.compile(
+    r'out of shared memory|Bus error|unable to (?:open|write|mmap|allocate|resize)[^\n]*'
+    r'(?:shared memory|torch_)|/torch_\d+_\d+|No space left on device[^\n]*/dev/shm|'
+    r'/dev/shm[^\n]*No space left')
+_KILLED_WORKER = re.compile(r'DataLoader worker \(pid[^)]*\)[^\n.]*')
 _NO_ARGUMENT = re.compile(r"(\w+)\.__init__\(\) missing .* arguments?: (.+)")
 
 
@@ -39,6 +44,9 @@ def explain(error: BaseException) -> str | None:
         return ('Another process of this run has ended or does not answer any more '
                 f'({_reason(error)}); what it printed tells why: go on with '
                 '--resume.')
+    worker = _explain_worker(error)
+    if worker:
+        return worker
     if isinstance(error, OSError):
         return _explain_system(error)
     if isinstance(error, KeyError):
@@ -48,6 +56,23 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, ValueError):
         return _explain_value(error)
     return None
+
+
+def interrupted(error: BaseException) -> bool:
+    """Whether an error is what another library made of Ctrl-C.
+
+    Args:
+        error (BaseException): What ended the program.
+
+    Returns:
+        bool: True if a KeyboardInterrupt was being handled when it was raised.
+    """
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, KeyboardInterrupt):
+            return True
+        link = link.__cause__ or link.__context__
+    return False
 
 
 def lost_peer(error: BaseException) -> bool:
@@ -66,6 +91,25 @@ def lost_peer(error: BaseException) -> bool:
 def _reason(error: BaseException) -> str:
     found = _LOST_PEER.search(str(error))
     return found[0] if found else str(error)
+
+
+def _explain_worker(error: BaseException) -> str | None:
+    """What became of a data worker, or of the shared memory that it hands its batches over in."""
+    link: BaseException | None = error
+    while link is not None:
+        text = str(link)
+        if isinstance(link, RuntimeError | OSError):
+            if _NO_SHARED_MEMORY.search(text):
+                return ('The data workers have used up the shared memory (/dev/shm): make it '
+                        'larger (docker run --shm-size=8g, or --ipc=host), or lower num_workers '
+                        'or batch_size of the data loaders; num_workers=0 needs none.')
+            killed = _KILLED_WORKER.search(text)
+            if killed:
+                return (f'A data worker has ended ({killed[0]}), most often because the machine '
+                        'ran out of memory: lower num_workers of the data loaders and go on with '
+                        '--resume.')
+        link = link.__cause__ or link.__context__
+    return None
 
 
 def _explain_system(error: OSError) -> str | None:

@@ -94,12 +94,12 @@ def read_run(path: str) -> Run:
     if not files:
         raise UserError(f'{path} is not a work directory of a training: it has no '
                         '<time>/vis_data/scalars.json.')
-    run = None
+    run, starts = None, []
     for file in files:
         training, validations = _split(_records(file))
-        if not training:
-            continue
-        config = _config(file.parent / 'config.py')
+        if training:
+            starts.append((file, training, validations, _config(file.parent / 'config.py')))
+    for file, training, validations, config in _in_order(starts):
         first = training[0]['step']
         if run is None or not config.get('resume'):
             notes: list[str] = [] if run is None else [
@@ -114,6 +114,24 @@ def read_run(path: str) -> Run:
         raise UserError(f'{path} has no record of training in its scalars.json; a run is logged '
                         'after the first default_hooks.logger.interval iterations.')
     return run
+
+
+def _in_order(starts: list[tuple]) -> list[tuple]:
+    """Order the starts of a run, whose names hold the time of a clock that may have been set back.
+
+    Those that were resumed are ordered by the iteration that they began with. They follow the
+    start from the beginning that is named before them, or, where there is none, the first one.
+    """
+    groups: list[tuple[list, list]] = [([], [])]
+    for start in starts:
+        if start[3].get('resume'):
+            groups[-1][1].append(start)
+        elif not groups[-1][0] and len(groups) == 1:
+            groups[-1][0].append(start)
+        else:
+            groups.append(([start], []))
+    return [start for first, resumed in groups for start in (
+        *first, *sorted(resumed, key=lambda start: start[1][0]['step']))]
 
 
 def run_files(paths: Iterable[str]) -> list[str]:

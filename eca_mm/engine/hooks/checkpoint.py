@@ -1,4 +1,5 @@
 """An old checkpoint is removed when the new one is safe."""
+import itertools
 import os
 import shutil
 import time
@@ -11,6 +12,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from eca_mm.compat.file_backend import AtomicLocalBackend
+from eca_mm.version import __version__
 
 
 class _LateRemoval(AtomicLocalBackend):
@@ -57,6 +59,15 @@ class SafeCheckpointHook(CheckpointHook):
             if runner.iter == 0:
                 self._set_aside(runner)
 
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Note the version of this package in the checkpoint.
+
+        Args:
+            runner (Runner): The running runner.
+            checkpoint (dict): What is about to be saved.
+        """
+        checkpoint['meta'].setdefault('eca_mm_version', __version__)
+
     def _remove_halves(self) -> None:
         """Remove what a process left that was killed while it wrote a checkpoint."""
         for path in Path(self.out_dir).glob('.*.pth.*'):
@@ -69,8 +80,7 @@ class SafeCheckpointHook(CheckpointHook):
         earlier = [*out.glob(pattern), *out.glob(f'best_*_{pattern}'),
                    *Path(runner.work_dir).glob('last_checkpoint')]
         if earlier:
-            folder = out / time.strftime('earlier_%Y%m%d_%H%M%S')
-            folder.mkdir()
+            folder = _new_folder(out / time.strftime('earlier_%Y%m%d_%H%M%S'))
             for path in earlier:
                 shutil.move(path, folder / path.name)
             runner.logger.warning(
@@ -86,7 +96,20 @@ class SafeCheckpointHook(CheckpointHook):
         self._release()
 
     def _release(self) -> None:
-        if isinstance(self.file_backend, _LateRemoval):
+        # A validation without training has none.
+        if isinstance(getattr(self, 'file_backend', None), _LateRemoval):
             best = {getattr(self, 'best_ckpt_path', None),
                     *getattr(self, 'best_ckpt_path_dict', {}).values()}
             self.file_backend.release({self.last_ckpt} | best)
+
+
+def _new_folder(path: Path) -> Path:
+    """Make a folder of a name that is not taken: clocks are coarse, and are set back."""
+    for number in itertools.count(1):
+        folder = path if number == 1 else path.with_name(f'{path.name}_{number}')
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+    raise AssertionError('unreachable')

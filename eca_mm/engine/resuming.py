@@ -1,0 +1,104 @@
+"""What a resumed run takes from its checkpoint, and what of its config it does not."""
+import contextlib
+import logging
+from collections.abc import Iterator
+from itertools import chain
+
+from mmengine.logging import print_log
+from torch import nn
+
+# What of a scheduler comes from its config; the rest is its state.
+_SCHEDULE = ('begin', 'end', 'milestones', 'gamma', 'step_size', 'T_max', 'total_iters', 'factor',
+             'start_factor', 'end_factor', 'eta_min', 'eta_max', 'power', 'patience', 'by_epoch')
+
+
+def settings(runner) -> dict[str, object]:
+    """Settings of a runner's optimizers and schedules that resuming restores.
+
+    Args:
+        runner (Runner): With optimizers and schedulers built.
+
+    Returns:
+        dict[str, object]: Values by name.
+    """
+    found: dict[str, object] = {}
+    wrapper = runner.optim_wrapper
+    for part, each in getattr(wrapper, 'optim_wrappers', {'': wrapper}).items():
+        for number, group in enumerate(each.param_groups):
+            where = '.'.join(filter(None, ('optimizer', part, f'group{number}' if number else '')))
+            for key, value in group.items():
+                # Of what a schedule changes, only the initial value is a setting.
+                if key != 'params' and f'initial_{key}' not in group and isinstance(
+                        value, int | float | tuple | list):
+                    found[f'{where}.{key.removeprefix("initial_")}'] = (
+                        list(value) if isinstance(value, tuple) else value)
+    schedulers = runner.param_schedulers
+    groups = {'': schedulers} if isinstance(schedulers, list) else schedulers or {}
+    for number, scheduler in enumerate(chain(*groups.values())):
+        for key in _SCHEDULE:
+            value = getattr(scheduler, key, None)
+            if value is not None:
+                found[f'param_scheduler.{number}.{key}'] = (
+                    dict(value) if hasattr(value, 'items') else value)
+    return found
+
+
+def tell_unused(before: dict, after: dict, checkpoint: str) -> None:
+    """Say which settings of the config are not used, because the checkpoint's are.
+
+    Args:
+        before (dict): :func:`settings` by the config.
+        after (dict): The same after resuming.
+        checkpoint (str): The checkpoint's file.
+    """
+    changed = [f'{name}={before[name]} (the checkpoint has {value})'
+               for name, value in after.items() if name in before and before[name] != value]
+    if changed:
+        more = f' and {len(changed) - 5} more' if len(changed) > 5 else ''
+        print_log(f'Not used are of the config: {", ".join(changed[:5])}{more}; resuming restores '
+                  'optimizer and schedules. To train with other settings start from the weights '
+                  f'alone: without --resume, with --cfg-options load_from={checkpoint}.',
+                  logger='current', level=logging.WARNING)
+
+
+def tell_finished(runner) -> None:
+    """Say so when there is nothing left to train.
+
+    Args:
+        runner (Runner): A resumed runner.
+    """
+    loop = runner.train_loop
+    by_epoch = loop.max_epochs > 1 or loop.epoch >= 1
+    done, last = ((loop.epoch, loop.max_epochs) if by_epoch else (loop.iter, loop.max_iters))
+    if done >= last:
+        unit = 'epochs' if by_epoch else 'iterations'
+        print_log('Nothing is left to train: the checkpoint is of a finished run '
+                  f'({done} of {last} {unit}); raise max_epochs or max_iters of train_cfg to go '
+                  'on.',
+                  logger='current', level=logging.WARNING)
+
+
+@contextlib.contextmanager
+def without_pretrained(model: nn.Module) -> Iterator[None]:
+    """Initialise a model without the files of ``init_cfg=dict(type='Pretrained')``.
+
+    A checkpoint that is resumed from fills all of it; the files may be gone.
+
+    Args:
+        model (nn.Module): The model.
+
+    Yields:
+        None: While the files are not asked for.
+    """
+    stated = {}
+    for module in model.modules():
+        configs = getattr(module, 'init_cfg', None)
+        listed = [configs] if isinstance(configs, dict) else list(configs or ())
+        if any(cfg.get('type') == 'Pretrained' for cfg in listed):
+            stated[module] = configs
+            module.init_cfg = [cfg for cfg in listed if cfg.get('type') != 'Pretrained'] or None
+    try:
+        yield
+    finally:
+        for module, configs in stated.items():
+            module.init_cfg = configs

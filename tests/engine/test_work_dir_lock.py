@@ -1,0 +1,54 @@
+"""Two trainings do not share a work directory."""
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from eca_mm.engine import CheckedRunner
+from eca_mm.engine.work_dir_lock import NAME, holder, locked
+from eca_mm.utils.errors import UserError
+from tests.support.points import EPOCHS, SHUFFLED, config
+
+HOLD = """
+import sys, time
+from eca_mm.engine.work_dir_lock import locked
+with locked(sys.argv[1]):
+    print('held', flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def other(tmp_path):
+    """Another process that holds the work directory."""
+    process = subprocess.Popen([sys.executable, '-c', HOLD, str(tmp_path / 'run')],
+                               stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == 'held\n'
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_the_second_is_told_of_the_first_and_may_go_on_when_that_is_killed(tmp_path, other):
+    cfg = config(tmp_path / 'run', EPOCHS, SHUFFLED)
+    with pytest.raises(UserError, match=f'process {other.pid} on .*--work-dir'):
+        CheckedRunner.from_cfg(cfg).train()
+    assert not list((tmp_path / 'run').glob('*.pth'))
+    # Nor is the config of the other replaced.
+    assert not list((tmp_path / 'run').glob('*.py'))
+    os.kill(other.pid, signal.SIGKILL)
+    other.wait()
+    assert holder(tmp_path / 'run') is None
+    CheckedRunner.from_cfg(cfg).train()
+    assert (tmp_path / 'run/iter_12.pth').is_file()
+    assert not (tmp_path / 'run' / NAME).exists()
+
+
+def test_the_lock_is_given_back(tmp_path):
+    with pytest.raises(ZeroDivisionError), locked(tmp_path):
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+    with locked(tmp_path):
+        pass
