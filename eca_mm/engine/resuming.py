@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from mmengine.logging import print_log
+from mmengine.runner import Runner
 from torch import nn
 
 # What of a scheduler comes from its config; the rest is its state.
@@ -12,7 +13,7 @@ _SCHEDULE = ('begin', 'end', 'milestones', 'gamma', 'step_size', 'T_max', 'total
              'start_factor', 'end_factor', 'eta_min', 'eta_max', 'power', 'patience', 'by_epoch')
 
 
-def settings(runner) -> dict[str, object]:
+def settings(runner: Runner) -> dict[str, object]:
     """Settings of a runner's optimizers and schedules that resuming restores.
 
     Args:
@@ -61,19 +62,17 @@ def tell_unused(before: dict, after: dict, checkpoint: str) -> None:
                   logger='current', level=logging.WARNING)
 
 
-def tell_finished(runner) -> None:
+def tell_finished(runner: Runner) -> None:
     """Say so when there is nothing left to train.
 
     Args:
         runner (Runner): A resumed runner.
     """
     loop = runner.train_loop
-    by_epoch = loop.max_epochs > 1 or loop.epoch >= 1
-    done, last = ((loop.epoch, loop.max_epochs) if by_epoch else (loop.iter, loop.max_iters))
-    if done >= last:
-        unit = 'epochs' if by_epoch else 'iterations'
+    # The last iteration of the last epoch may have been saved before the epoch was ended.
+    if loop.epoch >= loop.max_epochs or loop.iter >= loop.max_iters:
         print_log('Nothing is left to train: the checkpoint is of a finished run '
-                  f'({done} of {last} {unit}); raise max_epochs or max_iters of train_cfg to go '
+                  f'({loop.iter} of {loop.max_iters} iterations); raise max_epochs or max_iters of train_cfg to go '
                   'on.',
                   logger='current', level=logging.WARNING)
 

@@ -1,11 +1,11 @@
 """Resuming with other batches, other settings, or with nothing to resume."""
 import json
-import logging
 import os
 import time
 
 import pytest
 import torch
+from mmengine.logging import MMLogger
 
 from eca_mm.checkpoints.latest import latest_checkpoint
 from eca_mm.compat import load_checkpoint_file
@@ -20,7 +20,7 @@ SEED = {'seed': 3}
 def said(monkeypatch):
     """What is printed by mmengine's loggers."""
     sentences = []
-    monkeypatch.setattr(logging.Logger, 'callHandlers',
+    monkeypatch.setattr(MMLogger, 'callHandlers',
                         lambda self, record: sentences.append(record.getMessage()))
     return sentences
 
@@ -125,7 +125,7 @@ def test_nothing_to_resume_and_nothing_left_to_train(tmp_path, said):
     assert runner.iter == 15
     said.clear()
     runner, images = loaded(tmp_path / 'run', EPOCHS, SHUFFLED, 2, resume=True)
-    assert images == [] and any('finished run (3 of 3 epochs)' in line for line in said)
+    assert images == [] and any('finished run (15 of 15 iterations)' in line for line in said)
 
 
 def test_version_in_checkpoint_and_log(tmp_path):

@@ -32,8 +32,8 @@ class Shake(BaseTransform):
 @MODELS.register_module()
 class Dropping(BaseModel):
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, init_cfg=None):
+        super().__init__(init_cfg=init_cfg)
         self.net = torch.nn.Sequential(
             torch.nn.Linear(2, 8), torch.nn.Dropout(), torch.nn.Linear(8, 1))
 

@@ -59,7 +59,7 @@ class SafeCheckpointHook(CheckpointHook):
             if runner.iter == 0:
                 self._set_aside(runner)
 
-    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Note the version of this package in the checkpoint.
 
         Args:
