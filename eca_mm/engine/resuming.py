@@ -72,8 +72,8 @@ def tell_finished(runner: Runner) -> None:
     # The last iteration of the last epoch may have been saved before the epoch was ended.
     if loop.epoch >= loop.max_epochs or loop.iter >= loop.max_iters:
         print_log('Nothing is left to train: the checkpoint is of a finished run '
-                  f'({loop.iter} of {loop.max_iters} iterations); raise max_epochs or max_iters of train_cfg to go '
-                  'on.',
+                  f'({loop.iter} of {loop.max_iters} iterations); raise max_epochs or max_iters of '
+                  'train_cfg to go on.',
                   logger='current', level=logging.WARNING)
 
 
