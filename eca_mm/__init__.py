@@ -18,6 +18,7 @@ from .backbones import (  # noqa: E402
     ECAResNetD,
     add_attention,
 )
+from .engine import frozen_attention  # noqa: E402
 from .layers import (  # noqa: E402
     CBAM,
     AAConv2d,
@@ -37,6 +38,8 @@ from .layers import (  # noqa: E402
     eca_kernel_size,
 )
 from .version import __version__  # noqa: E402
+
+frozen_attention.install()
 
 __all__ = [
     'CBAM',

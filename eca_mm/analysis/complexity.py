@@ -12,6 +12,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from eca_mm.backbones.freezing import decide
 from eca_mm.backbones.two_stream import input_channels
 
 
@@ -52,8 +53,9 @@ class _TensorForward(nn.Module):
 def build_model(cfg: Config) -> nn.Module:
     """Build a config's model with random weights, in evaluation mode.
 
-    Weights named by ``init_cfg`` are not read, and synchronised BN, which needs a process group,
-    becomes ordinary BN.
+    Weights named by ``init_cfg`` are not read, but what is frozen is what they would freeze if they
+    contain the attention, as the paper's do. Synchronised BN, which needs a process group, becomes
+    ordinary BN.
 
     Args:
         cfg (Config): Config of a classifier or detector.
@@ -62,7 +64,9 @@ def build_model(cfg: Config) -> nn.Module:
         nn.Module: The model.
     """
     init_default_scope(cfg.get('default_scope', 'mmengine'))
-    return revert_sync_batchnorm(MODELS.build(cfg.model)).eval()
+    model = revert_sync_batchnorm(MODELS.build(cfg.model))
+    decide(model, lambda name, layer: True)
+    return model.eval()
 
 
 def count_parameters(model: nn.Module) -> tuple[int, int]:

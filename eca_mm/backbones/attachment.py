@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from eca_mm.layers.checks import is_captured
 
+from .freezing import keep_unloaded_trainable
+
 # Modules that conversions replace by new ones; others keep their class as long as they live.
 REBUILT = (nn.modules.batchnorm._BatchNorm, nn.modules.conv._ConvNd)
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
@@ -47,6 +49,14 @@ class _Carrier(_Derived):
         return output if before else layer(output)
 
 
+class _Sparing(_Derived):
+    """A network whose frozen stages spare the attentions that were never loaded."""
+
+    def train(self, mode: bool = True) -> Any:
+        with keep_unloaded_trainable(self):
+            return super().train(mode)  # type: ignore[misc]
+
+
 def _new(make: str, *arguments: Any) -> nn.Module:
     cls = globals()[make](*arguments)
     return cls.__new__(cls)
@@ -63,6 +73,12 @@ def _derive(bases: tuple[type, ...], origin: tuple, **members: Any) -> type:
 def carrier_class(base: type) -> type:
     """The subclass of a module's class that carries a layer."""
     return _derive((_Carrier, base), ('carrier_class', base))
+
+
+@functools.cache
+def sparing_class(base: type) -> type:
+    """The subclass of a network's class that trains what was not loaded."""
+    return _derive((_Sparing, base), ('sparing_class', base))
 
 
 @functools.cache
@@ -134,6 +150,19 @@ def attach(root: nn.Module, path: str, layer: nn.Module, before: bool = False) -
         parent.__class__ = keeper_class(base, tuple(kept))
         parent._kept = kept
     _carry(module, (layer, before))
+
+
+def spare_unloaded(network: nn.Module) -> None:
+    """Have a network that freezes stages spare the attentions in them that are never loaded.
+
+    Args:
+        network (nn.Module): A network, or a model that contains one.
+    """
+    for part in list(network.modules()):
+        if hasattr(part, '_freeze_stages') and not isinstance(part, _Sparing):
+            with keep_unloaded_trainable(part):
+                part._freeze_stages()
+            part.__class__ = sparing_class(part.__class__)
 
 
 def attached_layer(module: nn.Module) -> nn.Module | None:

@@ -13,6 +13,7 @@ from eca_mm.utils.signatures import show_parents_arguments
 from .arguments import ECAMobileNetV2Arguments, MobileNetV2Arguments
 from .attention_block import AttentionBlock, attention_per_block, eca_attention, init_attentions
 from .folding import switch_to_deploy
+from .freezing import keep_unloaded_trainable
 
 
 class AttentionInvertedResidual(AttentionBlock, base.InvertedResidual):
@@ -129,7 +130,8 @@ class AttentionMobileNetV2(base.MobileNetV2):
         return self
 
     def _freeze_stages(self) -> None:
-        super()._freeze_stages()
+        with keep_unloaded_trainable(self):
+            super()._freeze_stages()
         if self.frozen_stages >= 0:
             # The parent stops the stem's gradients but lets its BN statistics drift.
             self.conv1.eval()

@@ -21,6 +21,7 @@ from .attention_block import (
     per_stage,
 )
 from .folding import switch_to_deploy
+from .freezing import keep_unloaded_trainable
 
 
 class AttentionBasicBlock(AttentionBlock, base.BasicBlock):
@@ -238,6 +239,10 @@ class AttentionResNet(base.ResNet):
         replaced = {} if conv2_cfg is None else {'conv2_cfg': conv2_cfg}
         for attention in attentions:
             yield {'attention': attention, 'fused': self.fused, **replaced}
+
+    def _freeze_stages(self) -> None:
+        with keep_unloaded_trainable(self):
+            super()._freeze_stages()
 
     def init_weights(self) -> None:
         """Initialise as the parent does, then let the attentions start as they want to."""

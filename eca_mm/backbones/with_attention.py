@@ -12,7 +12,7 @@ from torch import nn
 from eca_mm.compat.registries import ours_first
 from eca_mm.utils.signatures import nearest
 
-from .attachment import CONTAINERS, attach, original_class
+from .attachment import CONTAINERS, attach, original_class, spare_unloaded
 from .attention_block import attention_per_block
 from .channels import find_channels
 from .places import Place, find_places, stage_of
@@ -151,8 +151,7 @@ def _insert(module: nn.Module, places: list[Place], configs: list[dict], channel
         full = '.'.join(filter(None, (owner, name)))
         layers[full] = layer
         described[full] = f'{_PREPOSITION[place.kind]} {place.name}'
-    if hasattr(module, '_freeze_stages'):
-        module._freeze_stages()
+    spare_unloaded(module)
     return AttentionReport(layers, described, tuple(sorted(before - set(module.state_dict()))))
 
 

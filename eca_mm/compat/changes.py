@@ -12,6 +12,7 @@ from . import (
     data_sets,
     dynamo,
     file_backend,
+    freezing,
     hub,
     imports,
     ops,
@@ -79,6 +80,15 @@ CHANGES = (
     Change(hub.refuse_random_weights, 'mmpretrain', '1.0 and later',
            '`get_model(..., pretrained=True)` of a model without weights is an error, not a '
            'warning and random predictions.'),
+    Change(freezing.spare_in_mmdet_resnet, 'mmdet', '3.0 and later',
+           'Frozen stages of a ResNet would freeze plugins of ours that no weights were loaded '
+           'into, at random values for ever.', 'import eca_mm, with the network known'),
+    Change(freezing.call_before_wrapping, 'mmengine', 'all',
+           'What is trained must be known before DistributedDataParallel wraps the model, and no '
+           'hook runs that early.', 'import eca_mm, with the network known'),
+    Change(freezing.add_checkpoint_meta, 'mmengine', 'all',
+           'A resumed run trains the same parameters as before, under any Runner.',
+           'import eca_mm, with the network known'),
     Change(dynamo.allow_recompilation, 'torch', '2.1 and later',
            'Several networks that share the code of a class are compiled in one process; beyond '
            'eight torch would run them uncompiled.', 'benchmark with compiled steps'),

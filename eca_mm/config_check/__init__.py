@@ -13,6 +13,7 @@ from . import (
     classes,
     evaluators,
     files,
+    frozen,
     keys,
     pipelines,
     schedules,
@@ -24,8 +25,8 @@ from .context import ConfigContext, Finding
 __all__ = ['Finding', 'check_config']
 
 # What can be read off the settings first; then what can be built is.
-CHECKS = (keys, classes, files, weights, training, evaluators, pipelines, schedules, backends,
-          building)
+CHECKS = (keys, classes, files, weights, frozen, training, evaluators, pipelines, schedules,
+          backends, building)
 
 
 def check_config(config: Config, gpus: int | None = None) -> list[Finding]:

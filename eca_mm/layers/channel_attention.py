@@ -20,14 +20,39 @@ class ChannelAttention(nn.Module, metaclass=ABCMeta):
 
     Args:
         in_channels (int): Number of channels C of the input.
+        identity_start (bool): For layers that offer it: whether the gate is ``2 * sigmoid(...)``
+            and exactly 1 at the start. Defaults to False.
 
     Raises:
         ValueError: If ``in_channels`` is not a positive integer.
     """
 
-    def __init__(self, in_channels: int) -> None:
+    def __init__(self, in_channels: int, identity_start: bool = False) -> None:
         super().__init__()
         self.in_channels = check_in_channels(in_channels)
+        self.identity_start = identity_start
+
+    @property
+    def last_weight(self) -> nn.Parameter | None:
+        """The weights before the sigmoid, which start at zero for the identity; None if none."""
+        return None
+
+    def init_weights(self) -> None:
+        """Start as the identity, if the layer was built so; else leave the weights alone."""
+        if self.identity_start and self.last_weight is not None:
+            nn.init.zeros_(self.last_weight)
+
+    def squash(self, logits: Tensor) -> Tensor:
+        """Turn what :meth:`excite` has computed into channel weights.
+
+        Args:
+            logits (Tensor): Any numbers, of shape (N, C).
+
+        Returns:
+            Tensor: Channel weights of shape (N, C): in (0, 1), or in (0, 2) with
+            ``identity_start``.
+        """
+        return 2 * logits.sigmoid() if self.identity_start else logits.sigmoid()
 
     @abstractmethod
     def excite(self, y: Tensor) -> Tensor:

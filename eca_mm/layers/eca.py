@@ -79,6 +79,10 @@ class ECALayer(ChannelAttention):
             (Appendix II, which finds that more than one hardly pays). Defaults to 1.
         padding_mode (str): ``'zeros'``, or ``'circular'`` to make the first and the last channel
             neighbours. Defaults to ``'zeros'``.
+        identity_start (bool): Whether the layer starts as the identity, which leaves a trained
+            network that it is added to as it was: the last convolution starts at zero, and the
+            gate is ``2 * sigmoid(...)``, exactly 1 at the start. The paper has no such start.
+            Defaults to False.
 
     Raises:
         ValueError: If ``kernel_size`` is neither ``'adaptive'`` nor a positive odd integer,
@@ -94,8 +98,9 @@ class ECALayer(ChannelAttention):
                  gamma: float = 2,
                  b: float = 1,
                  num_convs: int = 1,
-                 padding_mode: str = 'zeros') -> None:
-        super().__init__(in_channels)
+                 padding_mode: str = 'zeros',
+                 identity_start: bool = False) -> None:
+        super().__init__(in_channels, identity_start)
         self.kernel_size = checked_kernel_size(kernel_size, in_channels, gamma, b)
         if not is_positive_int(num_convs):
             raise ValueError(f'num_convs is {num_convs!r}, but must be a positive integer.')
@@ -112,6 +117,12 @@ class ECALayer(ChannelAttention):
         ]
         # A single convolution keeps the published key, conv.weight.
         self.conv = convs[0] if num_convs == 1 else nn.Sequential(*convs)
+        self.init_weights()
+
+    @property
+    def last_weight(self) -> nn.Parameter:
+        """The weights before the sigmoid."""
+        return (self.conv if isinstance(self.conv, nn.Conv1d) else self.conv[-1]).weight
 
     def excite(self, y: Tensor) -> Tensor:
         """Compute the channel weights, Eq. (8).
@@ -122,7 +133,7 @@ class ECALayer(ChannelAttention):
         Returns:
             Tensor: Channel weights in (0, 1) of shape (N, C).
         """
-        return self.conv(y.unsqueeze(1)).squeeze(1).sigmoid()
+        return self.squash(self.conv(y.unsqueeze(1)).squeeze(1))
 
     def excite_backward(self, y: Tensor, grad: Tensor, params: Sequence[Tensor]
                         ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
@@ -131,7 +142,8 @@ class ECALayer(ChannelAttention):
         The gradient of a convolution is the convolution with the reversed weights.
         """
         conv = self.conv
-        as_built = (is_method(self.excite, ECALayer.excite) and type(conv) is nn.Conv1d
+        as_built = (not self.identity_start
+                    and is_method(self.excite, ECALayer.excite) and type(conv) is nn.Conv1d
                     and conv.kernel_size == (self.kernel_size, ) and conv.dilation == (1, )
                     and conv.bias is None and conv.padding_mode == 'zeros' and not has_hooks(conv))
         if not as_built:

@@ -21,6 +21,10 @@ class ECANSLayer(ChannelAttention):
         in_channels (int): Number of channels C of the input.
         kernel_size (int | str): An odd k, or ``'adaptive'`` for Eq. (12). Defaults to
             ``'adaptive'``.
+        identity_start (bool): Whether the layer starts as the identity, which leaves a trained
+            network that it is added to as it was: every weight starts at zero, and the gate is
+            ``2 * sigmoid(...)``, exactly 1 at the start. The paper has no such start. Defaults to
+            False.
 
     Raises:
         ValueError: If ``kernel_size`` is neither ``'adaptive'`` nor a positive odd integer.
@@ -28,13 +32,20 @@ class ECANSLayer(ChannelAttention):
 
     _abbr_ = 'eca_ns'
 
-    def __init__(self, in_channels: int, kernel_size: int | str = 'adaptive') -> None:
-        super().__init__(in_channels)
+    def __init__(self, in_channels: int, kernel_size: int | str = 'adaptive',
+                 identity_start: bool = False) -> None:
+        super().__init__(in_channels, identity_start)
         self.kernel_size = checked_kernel_size(kernel_size, in_channels)
         self.weight = nn.Parameter(torch.empty(self.kernel_size, in_channels))
         # Every channel starts like the shared convolution of ECA does.
         bound = 1 / math.sqrt(self.kernel_size)
         nn.init.uniform_(self.weight, -bound, bound)
+        self.init_weights()
+
+    @property
+    def last_weight(self) -> nn.Parameter:
+        """The weights before the sigmoid."""
+        return self.weight
 
     def excite(self, y: Tensor) -> Tensor:
         """Compute the channel weights, Eq. (7).
@@ -52,7 +63,7 @@ class ECANSLayer(ChannelAttention):
         omega = padded[:, :self.in_channels] * weight[0]
         for j in range(1, self.kernel_size):
             omega = torch.addcmul(omega, padded[:, j:j + self.in_channels], weight[j])
-        return omega.sigmoid()
+        return self.squash(omega)
 
     def extra_repr(self) -> str:
         """Show what the layer was built with."""

@@ -20,6 +20,10 @@ class SELayer(ChannelAttention):
     Args:
         in_channels (int): Number of channels C of the input.
         reduction (int): Reduction ratio r. Defaults to 16; ECA-Net's MobileNetV2 uses 8.
+        identity_start (bool): Whether the layer starts as the identity, which leaves a trained
+            network that it is added to as it was: the second layer starts at zero, and the gate is
+            ``2 * sigmoid(...)``, exactly 1 at the start. The paper has no such start. Defaults to
+            False.
 
     Raises:
         ValueError: If ``reduction`` is not a positive integer or leaves no channel.
@@ -27,11 +31,18 @@ class SELayer(ChannelAttention):
 
     _abbr_ = 'se'
 
-    def __init__(self, in_channels: int, reduction: int = 16) -> None:
-        super().__init__(in_channels)
+    def __init__(self, in_channels: int, reduction: int = 16,
+                 identity_start: bool = False) -> None:
+        super().__init__(in_channels, identity_start)
         hidden = reduced_channels(in_channels, reduction)
         self.fc1 = nn.Linear(in_channels, hidden, bias=False)
         self.fc2 = nn.Linear(hidden, in_channels, bias=False)
+        self.init_weights()
+
+    @property
+    def last_weight(self) -> nn.Parameter:
+        """The weights before the sigmoid."""
+        return self.fc2.weight
 
     def excite(self, y: Tensor) -> Tensor:
         """Compute the channel weights, Eq. (2).
@@ -42,12 +53,12 @@ class SELayer(ChannelAttention):
         Returns:
             Tensor: Channel weights in (0, 1) of shape (N, C).
         """
-        return self.fc2(F.relu(self.fc1(y))).sigmoid()
+        return self.squash(self.fc2(F.relu(self.fc1(y))))
 
     def excite_backward(self, y: Tensor, grad: Tensor, params: Sequence[Tensor]
                         ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
         """Compute the channel weights again, and the gradients of :meth:`excite`."""
-        as_built = is_method(self.excite, SELayer.excite) and all(
+        as_built = not self.identity_start and is_method(self.excite, SELayer.excite) and all(
             type(fc) is nn.Linear and fc.bias is None and not has_hooks(fc)
             for fc in (self.fc1, self.fc2))
         if not as_built:

@@ -28,18 +28,28 @@ class SEVar2Layer(ChannelAttention):
 
     Args:
         in_channels (int): Number of channels C of the input.
+        identity_start (bool): Whether the layer starts as the identity, which leaves a trained
+            network that it is added to as it was: every weight starts at zero, and the gate is
+            ``2 * sigmoid(...)``, exactly 1 at the start. The paper has no such start. Defaults to
+            False.
     """
 
     _abbr_ = 'se_var2'
 
-    def __init__(self, in_channels: int) -> None:
-        super().__init__(in_channels)
+    def __init__(self, in_channels: int, identity_start: bool = False) -> None:
+        super().__init__(in_channels, identity_start)
         self.weight = nn.Parameter(torch.ones(in_channels))
+        self.init_weights()
+
+    @property
+    def last_weight(self) -> nn.Parameter:
+        """The weights before the sigmoid."""
+        return self.weight
 
     def excite(self, y: Tensor) -> Tensor:
         """Compute the channel weights (N, C) from the channel means (N, C)."""
         # Autocast leaves products of mixed types alone, and the gate would be float32.
-        return (y * self.weight.to(y.dtype)).sigmoid()
+        return self.squash(y * self.weight.to(y.dtype))
 
 
 @MODELS.register_module()
@@ -48,17 +58,27 @@ class SEVar3Layer(ChannelAttention):
 
     Args:
         in_channels (int): Number of channels C of the input.
+        identity_start (bool): Whether the layer starts as the identity, which leaves a trained
+            network that it is added to as it was: the matrix starts at zero, and the gate is
+            ``2 * sigmoid(...)``, exactly 1 at the start. The paper has no such start. Defaults to
+            False.
     """
 
     _abbr_ = 'se_var3'
 
-    def __init__(self, in_channels: int) -> None:
-        super().__init__(in_channels)
+    def __init__(self, in_channels: int, identity_start: bool = False) -> None:
+        super().__init__(in_channels, identity_start)
         self.fc = nn.Linear(in_channels, in_channels, bias=False)
+        self.init_weights()
+
+    @property
+    def last_weight(self) -> nn.Parameter:
+        """The weights before the sigmoid."""
+        return self.fc.weight
 
     def excite(self, y: Tensor) -> Tensor:
         """Compute the channel weights (N, C) from the channel means (N, C)."""
-        return self.fc(y).sigmoid()
+        return self.squash(self.fc(y))
 
 
 @MODELS.register_module()
@@ -72,6 +92,10 @@ class SEGCLayer(ChannelAttention):
         in_channels (int): Number of channels C of the input.
         groups (int | str): Number of groups G, or ``'C/n'`` for groups of n channels, which
             suits stages of different width. Defaults to 16.
+        identity_start (bool): Whether the layer starts as the identity, which leaves a trained
+            network that it is added to as it was: the matrix starts at zero, and the gate is
+            ``2 * sigmoid(...)``, exactly 1 at the start. The paper has no such start. Defaults to
+            False.
 
     Raises:
         ValueError: If ``groups`` is neither a positive integer nor of the form ``'C/n'``, or
@@ -80,8 +104,9 @@ class SEGCLayer(ChannelAttention):
 
     _abbr_ = 'se_gc'
 
-    def __init__(self, in_channels: int, groups: int | str = 16) -> None:
-        super().__init__(in_channels)
+    def __init__(self, in_channels: int, groups: int | str = 16,
+                 identity_start: bool = False) -> None:
+        super().__init__(in_channels, identity_start)
         divisor: int | str = groups
         if isinstance(groups, str) and groups.startswith('C/') and groups[2:].isdecimal():
             divisor = int(groups[2:])
@@ -93,7 +118,13 @@ class SEGCLayer(ChannelAttention):
                              'into equal groups; choose a divisor of it.')
         self.groups = in_channels // divisor if isinstance(groups, str) else int(divisor)
         self.fc = nn.Conv1d(in_channels, in_channels, 1, groups=self.groups, bias=False)
+        self.init_weights()
+
+    @property
+    def last_weight(self) -> nn.Parameter:
+        """The weights before the sigmoid."""
+        return self.fc.weight
 
     def excite(self, y: Tensor) -> Tensor:
         """Compute the channel weights (N, C) from the channel means (N, C)."""
-        return self.fc(y.unsqueeze(2)).squeeze(2).sigmoid()
+        return self.squash(self.fc(y.unsqueeze(2)).squeeze(2))

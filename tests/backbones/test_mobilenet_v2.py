@@ -92,6 +92,7 @@ class TestFreezing:
     def test_frozen_stages(self, frozen):
         model = ECAMobileNetV2(frozen_stages=frozen)
         model.init_weights()
+        model.load_state_dict(model.state_dict())
         before = snapshot(model)
         train_step(model, torch.randn(4, 3, 64, 64))
         prefixes = () if frozen < 0 else ('conv1.', *(f'layer{i}.' for i in range(1, frozen + 1)))
@@ -102,6 +103,7 @@ class TestFreezing:
 
     def test_frozen_before_train_is_called(self):
         model = ECAMobileNetV2(frozen_stages=1)
+        model.load_state_dict(model.state_dict())
         assert not model.conv1.conv.weight.requires_grad
         assert not model.layer1[0].eca.conv.weight.requires_grad
         assert model.layer2[0].eca.conv.weight.requires_grad

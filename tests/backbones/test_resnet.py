@@ -91,6 +91,7 @@ class TestFreezing:
         model = ECAResNet(18, base_channels=8, frozen_stages=frozen, deep_stem=deep_stem,
                           zero_init_residual=False, out_indices=(0, 1, 2, 3))
         model.init_weights()
+        model.load_state_dict(model.state_dict())
         prefixes = ([] if frozen < 0 else ['conv1.', 'bn1.', 'stem.'])
         prefixes = tuple(prefixes + [f'layer{i}.' for i in range(1, frozen + 1)])
         before = snapshot(model)
@@ -110,6 +111,7 @@ class TestFreezing:
     def test_frozen_before_train_is_called(self):
         """DDP and the optimizer look at the model before its first train()."""
         model = ECAResNet(18, base_channels=8, frozen_stages=1)
+        model.load_state_dict(model.state_dict())
         assert not model.layer1[0].eca.conv.weight.requires_grad
         assert model.layer2[0].eca.conv.weight.requires_grad
 

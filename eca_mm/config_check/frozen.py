@@ -1,0 +1,81 @@
+"""Parameters that are frozen and that no checkpoint fills: they would stay random for ever."""
+from collections.abc import Iterator
+
+from torch import nn
+
+from eca_mm.compat import load_checkpoint_file
+from eca_mm.utils.errors import UserError
+
+from .context import ConfigContext, Finding
+
+
+def check(context: ConfigContext) -> Iterator[Finding]:
+    """Compare what is frozen with all the weights that the run starts from.
+
+    A config without any weights is for the check of ``frozen_stages`` to tell of. Weights on the
+    web are not fetched; they count as complete.
+
+    Args:
+        context (ConfigContext): The config.
+
+    Yields:
+        Finding: One error that names every frozen parameter without weights.
+    """
+    try:
+        model = context.model
+        sources = list(_sources(model, context.config.get('load_from')))
+    except Exception:
+        # What cannot be built or read is for the other checks to tell of.
+        return
+    model.train()
+    frozen = [(name, parameter) for name, parameter in model.named_parameters()
+              if not parameter.requires_grad and _in_frozen_stages(model, name)]
+    bare = [name for name, parameter in frozen
+            if not any(_fills(source, name, parameter) for source in sources)]
+    if sources and bare:
+        yield Finding(
+            'error', 'frozen', 'model', f'{len(bare)} frozen parameters are in none of the weights '
+            f'that the run starts from and would stay random: {", ".join(bare)}',
+            'weights that contain them, or fewer frozen_stages')
+
+
+def _sources(model: nn.Module, load_from: str | None) -> Iterator[tuple[str, dict | None]]:
+    """Where weights go, and which; None where they are not on this machine."""
+    if load_from is not None:
+        yield '', _read(load_from, '')
+    for name, module in model.named_modules():
+        configs = getattr(module, 'init_cfg', None) or ()
+        for cfg in [configs] if isinstance(configs, dict) else configs:
+            if cfg.get('type') == 'Pretrained':
+                yield f'{name}.' if name else '', _read(cfg['checkpoint'], cfg.get('prefix') or '')
+
+
+def _read(path: str, part: str) -> dict | None:
+    if '://' in path:
+        return None
+    try:
+        checkpoint = load_checkpoint_file(path)
+    except UserError:
+        return None
+    part = part if not part or part.endswith('.') else f'{part}.'
+    weights = {name.removeprefix('module.'): value
+               for name, value in checkpoint.get('state_dict', checkpoint).items()}
+    return {name[len(part):]: value for name, value in weights.items() if name.startswith(part)}
+
+
+def _fills(source: tuple[str, dict | None], name: str, parameter: nn.Parameter) -> bool:
+    prefix, weights = source
+    if not name.startswith(prefix):
+        return False
+    if weights is None:
+        return True
+    return getattr(weights.get(name[len(prefix):]), 'shape', None) == parameter.shape
+
+
+def _in_frozen_stages(model: nn.Module, name: str) -> bool:
+    """Some models have constants, position embeddings say, that are no weights to be loaded."""
+    parents = name.split('.')[:-1]
+    return any(isinstance(getattr(model.get_submodule('.'.join(parents[:i])), 'frozen_stages', -1),
+                          int)
+               and getattr(model.get_submodule('.'.join(parents[:i])), 'frozen_stages', -1) >= 0
+               for i in range(len(parents) + 1))

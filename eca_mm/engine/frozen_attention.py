@@ -1,0 +1,118 @@
+"""Which attentions in frozen stages a run trains (see :mod:`eca_mm.backbones.freezing`)."""
+import functools
+import re
+from collections.abc import Iterator
+
+from mmengine.model import is_model_wrapper
+from mmengine.runner import CheckpointLoader, Runner
+from torch import Tensor, nn
+
+from eca_mm.backbones.freezing import (
+    contains,
+    decide,
+    frozen_attention,
+    keep_unloaded_trainable,
+    was_loaded,
+)
+from eca_mm.checkpoints.latest import latest_checkpoint
+from eca_mm.compat import freezing
+
+META = 'frozen_attention'
+
+
+@functools.cache
+def install() -> None:
+    """Have mmdet's ResNets and every Runner keep to what is loaded; further calls do nothing."""
+    freezing.spare_in_mmdet_resnet(keep_unloaded_trainable)
+    freezing.call_before_wrapping(decide_before_wrapping)
+    freezing.add_checkpoint_meta(checkpoint_meta)
+
+
+def decide_before_wrapping(runner: Runner, model: nn.Module) -> None:
+    """Freeze the attentions in frozen stages that a run's weights contain, and no others.
+
+    A run that is resumed goes on with what its checkpoint's meta says. Any other one looks at what
+    it will load: ``load_from``, and beneath it the weights that ``init_cfg`` names.
+
+    Args:
+        runner (Runner): A runner that has its config but no hooks yet.
+        model (nn.Module): Its model.
+    """
+    if is_model_wrapper(model) or runner._train_dataloader is None:
+        return
+    names = frozen_attention(model)
+    if not names:
+        return
+    try:
+        chosen = _chosen(runner, model, list(names))
+    except Exception:
+        # Weights that cannot be read are an error of the training, if there is one: the runner
+        # is also built for a test, which does not load them.
+        return
+    decide(model, lambda name, layer: chosen[name])
+
+
+def checkpoint_meta(runner: Runner) -> dict:
+    """What the next start must know.
+
+    Args:
+        runner (Runner): A runner that saves a checkpoint.
+
+    Returns:
+        dict: By name whether an attention in a frozen stage is frozen; nothing without any.
+    """
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    frozen = frozen_attention(model)
+    return {META: frozen} if frozen else {}
+
+
+def _chosen(runner: Runner, model: nn.Module, names: list[str]) -> dict[str, bool]:
+    """Whether each of the attentions is frozen."""
+    path = runner._load_from
+    if runner._resume and path is None:
+        path = latest_checkpoint(runner.work_dir)
+    chosen = {name: was_loaded(model, name) for name in names}
+    if path is not None:
+        checkpoint = CheckpointLoader.load_checkpoint(path, 'cpu')
+        recorded = (checkpoint.get('meta') or {}).get(META)
+        if runner._resume and isinstance(recorded, dict):
+            return {name: bool(recorded.get(name, True)) for name in names}
+        weights = _weights(checkpoint)
+        for name in names:
+            chosen[name] |= contains(weights, name, model.get_submodule(name))
+        if runner._resume:
+            return chosen
+    missing = [name for name in names if not chosen[name]]
+    for prefix, weights in _pretrained(model, missing):
+        for name in missing:
+            if name.startswith(prefix):
+                chosen[name] |= contains(weights, name[len(prefix):], model.get_submodule(name))
+    return chosen
+
+
+def _pretrained(model: nn.Module, names: list[str]) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """What ``init_cfg`` loads into the parts of a model that hold any of the named layers."""
+    done: list[str] = []
+    for name, module in model.named_modules():
+        prefix = f'{name}.' if name else ''
+        if prefix.startswith(tuple(done)) or not any(n.startswith(prefix) for n in names):
+            continue
+        configs = getattr(module, 'init_cfg', None) or ()
+        for cfg in [configs] if isinstance(configs, dict) else configs:
+            if cfg.get('type') != 'Pretrained':
+                continue
+            checkpoint = CheckpointLoader.load_checkpoint(cfg['checkpoint'], 'cpu')
+            weights = _weights(checkpoint)
+            part = cfg.get('prefix') or ''
+            part = part if not part or part.endswith('.') else f'{part}.'
+            yield prefix, {key[len(part):]: value for key, value in weights.items()
+                           if key.startswith(part)}
+            if isinstance(configs, dict):
+                # mmengine then leaves what is inside as it was loaded.
+                done.append(prefix)
+
+
+def _weights(checkpoint: dict) -> dict[str, Tensor]:
+    """The weights under the names that mmengine loads them by."""
+    return {re.sub(r'^module\.', '', name): value
+            for name, value in checkpoint.get('state_dict', checkpoint).items()}
