@@ -10,6 +10,7 @@ from . import (
     config_scope,
     data_files,
     data_sets,
+    drawing,
     dynamo,
     file_backend,
     freezing,
@@ -92,6 +93,12 @@ CHANGES = (
     Change(dynamo.allow_recompilation, 'torch', '2.1 and later',
            'Several networks that share the code of a class are compiled in one process; beyond '
            'eight torch would run them uncompiled.', 'benchmark with compiled steps'),
+    Change(drawing.drawing_in_every_process, 'mmengine', 'all',
+           'Visualizers draw in the first process only; pictures of the others would be lost.',
+           'test with --show-dir, undone afterwards'),
+    Change(drawing.prefer_fonts, 'matplotlib', 'all',
+           'The font that matplotlib ships lacks the characters of many scripts.',
+           'demo with class names in such a script'),
 )
 
 

@@ -1,7 +1,8 @@
-"""Drawing in every process of a distributed run."""
+"""Drawing in every process of a distributed run, and in any script."""
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import matplotlib
 from mmengine.dist import utils
 
 
@@ -18,3 +19,12 @@ def drawing_in_every_process() -> Iterator[None]:
         yield
     finally:
         utils.is_main_process = original
+
+
+def prefer_fonts(fonts: list[str]) -> None:
+    """Have matplotlib, with which mmengine draws, look for characters in these fonts in turn.
+
+    Args:
+        fonts (list[str]): Names of installed fonts, the first choice first.
+    """
+    matplotlib.rcParams['font.sans-serif'] = fonts

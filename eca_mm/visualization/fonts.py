@@ -1,8 +1,8 @@
 """Class names in any script: fonts that have their characters, or Latin letters in their place."""
-import matplotlib
 from anyascii import anyascii
 from matplotlib import font_manager
 
+from eca_mm.compat.drawing import prefer_fonts
 from eca_mm.utils.terminal import printable
 
 _BASE = 'DejaVu Sans'
@@ -25,7 +25,7 @@ def legible_names(names: list[str] | tuple[str, ...]) -> tuple[list[str], list[s
     missing = set(''.join(safe)) - _characters(font_manager.findfont(_BASE))
     if missing:
         fonts = _fonts_for(missing)
-        matplotlib.rcParams['font.sans-serif'] = [_BASE, *fonts]
+        prefer_fonts([_BASE, *fonts])
         for characters in fonts.values():
             missing -= characters
     drawn = [anyascii(name) if missing & set(name) else name for name in safe]

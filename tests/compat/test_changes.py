@@ -41,6 +41,7 @@ def changes_in(source: str) -> list[int]:
                     while isinstance(root, ast.Attribute | ast.Subscript):
                         root = root.value
                     if root is not part and isinstance(root, ast.Name) and root.id in names \
+                            and ast.unparse(part) != 'sys.argv' \
                             and 'environ' not in ast.unparse(part):
                         found.append(node.lineno)
         elif isinstance(node, ast.Call) and not hasattr(node, 'undone'):
