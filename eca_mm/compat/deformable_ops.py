@@ -5,6 +5,8 @@ device that ``torchvision.ops.deform_conv2d`` and ``grid_sample`` run on. Half p
 computed in single.
 """
 # ruff: noqa: D417, N803  the arguments and their names are mmcv's
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -179,13 +181,13 @@ def _attend(value: Tensor, shapes: Tensor, locations: Tensor, weights: Tensor) -
 
 
 def _convolve(input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None,
-              bias: Tensor | None, *geometry: tuple[int, int] | int) -> Tensor:
+              bias: Tensor | None, *geometry: Any) -> Tensor:
     arguments = _arguments(input, weight, offset, mask, bias, *geometry)
     return torch.ops.torchvision.deform_conv2d(*arguments)
 
 
 def _gradients(grad_output: Tensor, input: Tensor, weight: Tensor, offset: Tensor,
-               mask: Tensor | None, bias: Tensor | None, *geometry: tuple[int, int] | int
+               mask: Tensor | None, bias: Tensor | None, *geometry: Any
                ) -> tuple[Tensor, ...]:
     """Gradients by input, weight, offset, mask and bias."""
     arguments = _arguments(input, weight, offset, mask, bias, *geometry)

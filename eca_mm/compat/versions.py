@@ -10,9 +10,9 @@ try:
     from packaging.version import InvalidVersion, Version
 except ImportError:
     # An environment that lacks even this must still be told what to install.
-    InvalidVersion = ValueError
+    InvalidVersion = ValueError  # type: ignore[misc, assignment]
 
-    def Version(version: str) -> None:  # noqa: N802, D103
+    def Version(version: str) -> None:  # type: ignore[no-redef]  # noqa: N802, D103
         raise InvalidVersion(version)
 
 # The distributions that can provide a module; the onedl ones are the maintained fork.
