@@ -27,7 +27,7 @@ def latest_checkpoint(work_dir: str | Path) -> str | None:
     named = _note(work_dir / 'last_checkpoint')
     if named and is_file(work_dir / named.name):
         return str(work_dir / named.name)
-    last = {}
+    last: dict[str, tuple[int, Path]] = {}
     for path in work_dir.iterdir() if work_dir.is_dir() else ():
         match = _SAVED.fullmatch(path.name)
         if match and is_file(path):

@@ -43,7 +43,8 @@ class ValLossHook(Hook):
     def __init__(self, interval: int = 1) -> None:
         if interval < 1:
             raise ValueError(f'interval must be 1 or more, but is {interval}.')
-        self.interval, self._count, self._loader = interval, 0, None
+        self.interval, self._count = interval, 0
+        self._loader: Any = None
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Add the losses to the metrics.
@@ -75,7 +76,7 @@ class ValLossHook(Hook):
         sums: dict[str, float] = defaultdict(float)
         count = 0
         try:
-            for index, batch in enumerate(self._loader):  # type: ignore[arg-type]
+            for index, batch in enumerate(self._loader):
                 # Samplers of proposals draw the same in every validation.
                 seed_generators(runner.seed, get_rank(), index, _VALIDATION)
                 data = model.data_preprocessor(batch, False)
