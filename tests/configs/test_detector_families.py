@@ -24,7 +24,11 @@ def build(name: str):
     config.optim_wrapper.optimizer.lr *= 1e-3
     init_default_scope(config.default_scope)
     torch.manual_seed(0)
-    return config, MODELS.build(config.model).train()
+    config.model.backbone.init_cfg = None
+    model = MODELS.build(config.model)
+    # Sparse R-CNN's proposals are boxes only after this.
+    model.init_weights()
+    return config, model.train()
 
 
 def take_step(model, optimizer, data) -> None:
