@@ -18,7 +18,7 @@ stream = dict(
 model = dict(
     data_preprocessor=dict(type='EventFramePreprocessor', frame_dropout=0.15),
     backbone=dict(
-        _delete_=True,
+        _delete_=True,  # it takes none of the ResNet's arguments
         type='TwoStreamBackbone',
         frame=stream,
         event=dict(in_channels=5, **stream),

@@ -1,3 +1,4 @@
 _base_ = './retinanet_2xr50-eca_fpn_ddd17-published.py'
 
+# _delete_: a concatenation takes no attention.
 model = dict(backbone=dict(fusion=dict(_delete_=True, type='ConcatFusion')))

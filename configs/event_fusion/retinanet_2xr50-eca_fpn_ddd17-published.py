@@ -16,7 +16,7 @@ train_dataloader = dict(
     dataset=dict(pipeline=[dict(type='SeedSample'), *_base_.load, dict(type='PackDetInputs')]))
 train_cfg = dict(max_epochs=200)
 optim_wrapper = dict(
-    _delete_=True,
+    _delete_=True,  # the base's optimiser has other arguments
     type='OptimWrapper',
     optimizer=dict(type='Adam', lr=1e-4),
     clip_grad=dict(max_norm=0.1),

@@ -14,7 +14,7 @@ stream = dict(
     init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet50'))
 model = dict(
     data_preprocessor=dict(
-        _delete_=True,
+        _delete_=True,  # written out: nothing is left to what MMDetection sets
         type='EventFramePreprocessor',
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
@@ -22,7 +22,7 @@ model = dict(
         frame_dropout=0.15,
         pad_size_divisor=32),
     backbone=dict(
-        _delete_=True,
+        _delete_=True,  # it takes none of the ResNet's arguments
         type='TwoStreamBackbone',
         frame=stream,
         event=dict(in_channels=5, **stream),
@@ -32,5 +32,6 @@ model = dict(
         num_classes=3,
         anchor_generator=dict(strides=[4, 8, 16, 32, 64], center_offset=0.5),
         bbox_coder=dict(target_stds=[0.1, 0.1, 0.2, 0.2]),
+        # _delete_: the base's L1 loss has other arguments
         loss_bbox=dict(_delete_=True, type='SmoothL1Loss', beta=1 / 9, loss_weight=0.25)),
     train_cfg=dict(assigner=dict(match_low_quality=False)))
