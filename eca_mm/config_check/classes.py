@@ -5,10 +5,11 @@ from mmdet.datasets import CocoDataset
 from mmengine.registry import MODELS
 
 from eca_mm.datasets import CheckedCocoDataset
+from eca_mm.datasets.pipelines import walk
 from eca_mm.utils.errors import UserError
 from eca_mm.utils.signatures import arguments
 
-from .context import ConfigContext, DataSet, Finding, walk
+from .context import ConfigContext, DataSet, Finding
 from .files import folder_classes, is_local_file
 from .lookup import find
 

@@ -3,7 +3,6 @@ import contextlib
 import copy
 import io
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,6 +13,7 @@ from mmengine.registry import DATASETS, MODELS
 from torch import nn
 
 from eca_mm.datasets.coco_index import CheckedCOCO
+from eca_mm.datasets.pipelines import leaf_datasets
 from eca_mm.engine.config import scope
 from eca_mm.utils.errors import UserError
 from eca_mm.utils.explain import explain
@@ -132,7 +132,8 @@ class ConfigContext:
             if self.is_repeated(split):
                 continue
             if loader and isinstance(loader.get('dataset'), dict):
-                found += self._unwrap(split, f'{split}_dataloader.dataset', loader['dataset'])
+                found += [self._build(split, where, cfg) for where, cfg in leaf_datasets(
+                    loader['dataset'], f'{split}_dataloader.dataset')]
         return found
 
     def of(self, split: str) -> list[DataSet]:
@@ -184,15 +185,6 @@ class ConfigContext:
             raise found
         return found
 
-    def _unwrap(self, split: str, where: str, cfg: dict) -> Iterator[DataSet]:
-        if isinstance(cfg.get('dataset'), dict):
-            yield from self._unwrap(split, f'{where}.dataset', cfg['dataset'])
-        elif isinstance(cfg.get('datasets'), (list, tuple)):
-            for index, part in enumerate(cfg['datasets']):
-                yield from self._unwrap(split, f'{where}.datasets.{index}', part)
-        else:
-            yield self._build(split, where, cfg)
-
     def _build(self, split: str, where: str, cfg: dict) -> DataSet:
         kind = find(cfg.get('type'), DATASETS, cfg.get('_scope_') or self.scope)
         if not (isinstance(kind, type) and issubclass(kind, BaseDataset)):
@@ -203,25 +195,6 @@ class ConfigContext:
         except Exception as error:
             # What does not fit its constructor is for the check of the keys to tell.
             return DataSet(split, where, cfg, None, explain(error) or str(error))
-
-
-def walk(node: Any, where: str) -> Iterator[tuple[str, dict]]:
-    """Go through a part of a config.
-
-    Args:
-        node: A value of the config.
-        where (str): Its dotted key.
-
-    Yields:
-        tuple[str, dict]: Every dict in it, with its dotted key.
-    """
-    if isinstance(node, dict):
-        yield where, node
-        for key, value in node.items():
-            yield from walk(value, f'{where}.{key}')
-    elif isinstance(node, (list, tuple)):
-        for index, value in enumerate(node):
-            yield from walk(value, f'{where}.{index}')
 
 
 def has_pretrained(cfg: dict) -> bool:

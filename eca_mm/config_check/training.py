@@ -7,9 +7,10 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import MODELS
 
+from eca_mm.datasets.pipelines import walk
 from eca_mm.utils.signatures import arguments
 
-from .context import ConfigContext, Finding, has_pretrained, walk
+from .context import ConfigContext, Finding, has_pretrained
 from .lookup import find
 
 # From so few images a GPU, BN's statistics cost accuracy ("Group Normalization", ECCV 2018).

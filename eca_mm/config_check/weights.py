@@ -9,10 +9,11 @@ from torch import nn
 from eca_mm.backbones.two_stream import TwoStreamBackbone, load_with_repeated_stem
 from eca_mm.checkpoints import KeyReport
 from eca_mm.compat import load_checkpoint_file
+from eca_mm.datasets.pipelines import walk
 from eca_mm.engine.runner import check_pretrained
 from eca_mm.utils.errors import UserError
 
-from .context import ConfigContext, Finding, walk
+from .context import ConfigContext, Finding
 
 
 def check(context: ConfigContext) -> Iterator[Finding]:
