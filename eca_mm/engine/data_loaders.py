@@ -1,9 +1,15 @@
 """Data loaders of a config with checked image loading."""
+import sys
+from collections.abc import Callable
+from functools import partial
+from multiprocessing.queues import Queue
 from typing import Any
 
 import torch
 from mmcv.transforms import LoadImageFromFile
 from mmengine.registry import TRANSFORMS
+from torch._utils import ExceptionWrapper
+from torch.utils.data import DataLoader
 
 from eca_mm.datasets import LoadImage
 from eca_mm.datasets.pipelines import rebuild, walk
@@ -58,6 +64,37 @@ def complete(dataloader: dict) -> dict:
         drop_last = dataloader.pop('drop_last')
         dataloader['batch_sampler'] = {'drop_last': drop_last, **dataloader['batch_sampler']}
     return dataloader
+
+
+def report_lost_batches(loader: DataLoader) -> DataLoader:
+    """Have workers pass on the error of a batch that could not be handed over.
+
+    Python prints it in the worker and drops the batch (mostly because /dev/shm is full), for which
+    the training then waits forever.
+
+    Args:
+        loader (DataLoader): Not iterated yet.
+
+    Returns:
+        DataLoader: The same.
+    """
+    if loader.num_workers and not (isinstance(loader.worker_init_fn, partial)
+                                   and loader.worker_init_fn.func is _init_worker):
+        loader.worker_init_fn = partial(_init_worker, loader.worker_init_fn)
+    return loader
+
+
+def _init_worker(original: Callable[[int], None] | None, worker_id: int) -> None:
+    # In the worker process only, before it has put anything into a queue.
+    Queue._on_queue_feeder_error = _send_error  # type: ignore[attr-defined]
+    if original is not None:
+        original(worker_id)
+
+
+def _send_error(queue: Any, error: Exception, item: Any) -> None:
+    """Send the error in place of the batch; called while it is being handled."""
+    if isinstance(item, tuple) and len(item) == 2 and not isinstance(item[1], ExceptionWrapper):
+        queue.put((item[0], ExceptionWrapper(sys.exc_info(), 'in DataLoader worker process')))
 
 
 def _is_stock(kind: object) -> bool:

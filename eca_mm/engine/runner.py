@@ -19,7 +19,12 @@ from eca_mm.engine.hooks.skipped_images import ListSkippedImagesHook
 from eca_mm.utils.errors import UserError
 from eca_mm.version import __version__
 
-from .data_loaders import complete, loads_images_unchecked, with_checked_images
+from .data_loaders import (
+    complete,
+    loads_images_unchecked,
+    report_lost_batches,
+    with_checked_images,
+)
 from .distributed import prepare_processes
 from .loops import RepeatableEpochLoop, RepeatableIterLoop
 from .resuming import settings, tell_finished, tell_unused, without_pretrained
@@ -74,7 +79,7 @@ class CheckedRunner(Runner):
         """Build a data loader whose image loading names the file that it fails on."""
         if isinstance(dataloader, dict):
             dataloader = complete(with_checked_images(dataloader))
-        return Runner.build_dataloader(dataloader, *args, **kwargs)
+        return report_lost_batches(Runner.build_dataloader(dataloader, *args, **kwargs))
 
     def set_randomness(self, seed: int | None, **kwargs) -> None:
         """Seed all generators; without a seed from the config a resumed run keeps its old one."""

@@ -20,6 +20,7 @@ _NO_SHARED_MEMORY = re.compile(
     r'out of shared memory|Bus error|unable to (?:open|write|mmap|allocate|resize)[^\n]*'
     r'(?:shared memory|torch_)|/torch_\d+_\d+|No space left on device[^\n]*/dev/shm|'
     r'/dev/shm[^\n]*No space left')
+_TOO_MANY_FILES = re.compile(r'Too many open files|received 0 items of ancdata')
 _KILLED_WORKER = re.compile(r'DataLoader worker \(pid[^)]*\)[^\n.]*')
 _NO_ARGUMENT = re.compile(r"(\w+)\.__init__\(\) missing .* arguments?: (.+)")
 
@@ -99,7 +100,10 @@ def _explain_worker(error: BaseException) -> str | None:
     while link is not None:
         text = str(link)
         if isinstance(link, RuntimeError | OSError):
-            if _NO_SHARED_MEMORY.search(text):
+            if _TOO_MANY_FILES.search(text):
+                return ('This process or its data workers have too many open files: raise the '
+                        'limit (ulimit -n 65536) or lower num_workers of the data loaders.')
+            if _NO_SHARED_MEMORY.search(text) or _lacks_semaphores(link):
                 return ('The data workers have used up the shared memory (/dev/shm): make it '
                         'larger (docker run --shm-size=8g, or --ipc=host), or lower num_workers '
                         'or batch_size of the data loaders; num_workers=0 needs none.')
@@ -110,6 +114,13 @@ def _explain_worker(error: BaseException) -> str | None:
                         '--resume.')
         link = link.__cause__ or link.__context__
     return None
+
+
+def _lacks_semaphores(error: BaseException) -> bool:
+    """Whether a queue or lock for data workers, which lies in /dev/shm, could not be made."""
+    return (isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None
+            and any(frame.f_globals.get('__name__', '').startswith('multiprocessing.')
+                    for frame in _frames(error.__traceback__)))
 
 
 def _explain_system(error: OSError) -> str | None:
