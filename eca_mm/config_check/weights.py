@@ -7,7 +7,7 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from eca_mm.backbones.two_stream import TwoStreamBackbone, load_with_repeated_stem
-from eca_mm.checkpoints import KeyReport
+from eca_mm.checkpoints.keys import KeyReport, summarize
 from eca_mm.compat import load_checkpoint_file
 from eca_mm.datasets.pipelines import walk
 from eca_mm.engine.runner import check_pretrained
@@ -73,14 +73,14 @@ def _check_part(where: str, node: dict, init: dict, is_stream: bool) -> Iterator
     lacking = _lacking(module, report)
     if lacking:
         yield _error(where_file, f'{path} lacks {len(lacking)} weights of {type(module).__name__}, '
-                     f'which would stay random: {", ".join(lacking[:3])}',
+                     f'which would stay random: {summarize(lacking)}',
                      'weights of the same depth and kind of network')
     # The classifier of a whole network is not part of a backbone; a stage too many would be.
     children = {name for name, _ in module.named_children()}
     strange = [name for name in report.unexpected if name.partition('.')[0] in children]
     if strange:
         yield _error(where_file, f'{path} has {len(strange)} weights for which '
-                     f'{type(module).__name__} has no place: {", ".join(strange[:3])}',
+                     f'{type(module).__name__} has no place: {summarize(strange)}',
                      'weights of the same depth and kind of network')
 
 

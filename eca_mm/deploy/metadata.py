@@ -5,7 +5,7 @@ from typing import Any
 from mmengine.config import Config
 from torch import nn
 
-from eca_mm.checkpoints.keys import KeyReport, MisfitError
+from eca_mm.checkpoints.keys import load_fitting
 from eca_mm.checkpoints.publishing import published_weights
 from eca_mm.compat import load_checkpoint_file
 from eca_mm.version import __version__
@@ -26,12 +26,7 @@ def load_weights(model: nn.Module, path: str) -> dict:
         UserError: If the file cannot be read.
     """
     weights, meta = published_weights(load_checkpoint_file(path))
-    report = KeyReport.compare(model.state_dict(), weights)
-    if not report.fits:
-        raise MisfitError(f'Checkpoint {path} does not fit the model: {report}; use the config '
-                          'that it was trained with.', report)
-    # Not strict, for old files lack the batch counters of BN.
-    model.load_state_dict(weights, strict=False)
+    load_fitting(model, weights, path)
     return meta
 
 

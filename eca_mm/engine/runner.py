@@ -11,8 +11,8 @@ from mmengine.runner import BaseLoop, CheckpointLoader, Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from eca_mm.checkpoints import KeyReport
 from eca_mm.checkpoints.finite import describe, not_finite
+from eca_mm.checkpoints.keys import MisfitError, check_fit
 from eca_mm.checkpoints.latest import latest_checkpoint
 from eca_mm.engine.hooks.classes import CheckClassesHook
 from eca_mm.engine.hooks.skipped_images import ListSkippedImagesHook
@@ -217,17 +217,18 @@ class CheckedRunner(Runner):
             UserError: If weights must match and do not, or if none does.
         """
         strict = strict or self._must_match
+        misfit = f'Checkpoint {filename} does not fit the model'
         try:
             checkpoint = super().load_checkpoint(filename, map_location, strict, **kwargs)
         except RuntimeError as error:
-            report = self._compare(CheckpointLoader.load_checkpoint(filename, 'cpu'))
-            if not (report.missing or report.unexpected or report.wrong_shape):
-                raise
-            raise UserError(f'Checkpoint {filename} does not fit the model: {report}; use the '
-                            'config that it was trained with.') from error
-        if not strict and not self._compare(checkpoint).matched:
-            raise UserError(f'Checkpoint {filename} does not fit the model: '
-                            f'{self._compare(checkpoint)}.')
+            try:
+                check_fit(self._weights(), CheckpointLoader.load_checkpoint(filename, 'cpu'),
+                          misfit, 'use the config that it was trained with')
+            except MisfitError as reason:
+                raise reason from error
+            raise
+        if not strict:
+            check_fit(self._weights(), checkpoint, misfit, require='any')
         broken = not_finite(checkpoint.get('state_dict', checkpoint))
         if broken:
             self.logger.warning(f'Checkpoint {filename} holds {describe(broken)}: what the model '
@@ -240,11 +241,11 @@ class CheckedRunner(Runner):
                                 f'--cfg-options load_from={filename}.')
         return checkpoint
 
-    def _compare(self, checkpoint: dict) -> KeyReport:
+    def _weights(self) -> dict:
         model = self.model
         while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
             model = model.module
-        return KeyReport.compare(model.state_dict(), checkpoint)
+        return model.state_dict()
 
     def _init_model_weights(self) -> None:
         if self._resume and self._resumed_meta:

@@ -2,8 +2,7 @@
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
-from eca_mm.checkpoints import KeyReport
-from eca_mm.utils.errors import UserError
+from eca_mm.checkpoints.keys import KeyReport, check_fit
 
 
 def check_pretrained(module: nn.Module) -> KeyReport | None:
@@ -19,7 +18,7 @@ def check_pretrained(module: nn.Module) -> KeyReport | None:
         KeyReport | None: The comparison with the last such weights; None without any.
 
     Raises:
-        UserError: If no weight matches, or some have another shape.
+        MisfitError: If no weight matches, or some have another shape.
     """
     report = None
     configs = getattr(module, 'init_cfg', None) or ()
@@ -28,13 +27,10 @@ def check_pretrained(module: nn.Module) -> KeyReport | None:
             continue
         path, prefix = cfg['checkpoint'], cfg.get('prefix') or ''
         checkpoint = CheckpointLoader.load_checkpoint(path, 'cpu')
-        weights = checkpoint.get('state_dict', checkpoint)
         prefix = prefix if not prefix or prefix.endswith('.') else f'{prefix}.'
-        report = KeyReport.compare(module.state_dict(), {
-            name[len(prefix):]: value for name, value in weights.items()
-            if name.startswith(prefix)})
-        if report.wrong_shape or not report.matched:
-            where = f' (its part {prefix!r})' if prefix else ''
-            raise UserError(f'Pretrained weights {path}{where} do not fit {type(module).__name__}: '
-                            f'{report}; use weights of the same architecture.')
+        where = f' (its part {prefix!r})' if prefix else ''
+        report = check_fit(
+            module.state_dict(), checkpoint,
+            f'Pretrained weights {path}{where} do not fit {type(module).__name__}',
+            'use weights of the same architecture', require='shapes', prefix=prefix)
     return report

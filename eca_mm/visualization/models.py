@@ -4,7 +4,7 @@ from mmengine.config import Config
 from torch import nn
 
 from eca_mm.analysis import build_model
-from eca_mm.checkpoints import KeyReport
+from eca_mm.checkpoints.keys import load_fitting
 from eca_mm.compat import load_checkpoint_file
 from eca_mm.utils.errors import UserError
 
@@ -25,13 +25,7 @@ def load_model(config: Config, checkpoint: str, device: str = 'cpu') -> nn.Modul
     """
     loaded = load_checkpoint_file(checkpoint)
     model = build_model(config)
-    report = KeyReport.compare(model.state_dict(), loaded)
-    if not report.fits:
-        raise UserError(f'Checkpoint {checkpoint} does not fit the model: {report}; use the config '
-                        'that it was trained with.')
-    weights = loaded.get('state_dict', loaded)
-    model.load_state_dict({name.removeprefix('module.'): value for name, value in weights.items()},
-                          strict=False)
+    load_fitting(model, loaded, checkpoint)
     try:
         return model.to(device)
     except (RuntimeError, AssertionError) as error:

@@ -9,7 +9,7 @@ from mmengine.hub import get_config
 from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor
 
-from eca_mm.checkpoints.keys import KeyReport, MisfitError
+from eca_mm.checkpoints.keys import KeyReport, check_fit
 from eca_mm.utils.errors import UserError
 
 # What MMPretrain's base configs write although it is the default.
@@ -146,11 +146,8 @@ def fit(renamed: dict[str, Tensor], names: Mapping[str, str], base: str, changes
     state = model.state_dict()
     if not any(name.startswith('head.') for name in renamed):
         state = {name: value for name, value in state.items() if not name.startswith('head.')}
-    report = KeyReport.compare(state, renamed)
-    if not report.fits:
-        raise MisfitError('The checkpoint is not that of the network it seems to be, '
-                          f'{config.model.type} with {config.model.backbone.type}: {report}.',
-                          report)
+    report = check_fit(state, renamed, 'The checkpoint is not that of the network it seems to be, '
+                       f'{config.model.type} with {config.model.backbone.type}')
     return Conversion(renamed, dict(names), base, changes, report, tuple(notes))
 
 

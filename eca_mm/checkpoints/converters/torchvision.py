@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from eca_mm.checkpoints.keys import KeyReport, MisfitError
+from eca_mm.checkpoints.keys import KeyReport, check_fit
 from eca_mm.checkpoints.state_dict import state_dict_of
 from eca_mm.utils.errors import UserError
 
@@ -46,10 +46,7 @@ def from_torchvision(checkpoint: Mapping) -> Conversion:
     converted = rename(weights, names)
     backbone = {name.removeprefix('backbone.'): value for name, value in converted.items()
                 if not name.startswith('head.fc.')}
-    plain, report = _compare(backbone)
-    if not plain.fits:
-        raise MisfitError('The checkpoint is not that of a plain ResNet or MobileNetV2: '
-                          f'{plain}.', plain)
+    report = _compare(backbone)
     notes = [f'Not in it are the {len(report.missing)} weights of the ECA layers, which start '
              'untrained.']
     if detector:
@@ -69,8 +66,8 @@ def _names(weights: Mapping) -> dict[str, str]:
     return {}
 
 
-def _compare(backbone: Mapping[str, Tensor]) -> tuple[KeyReport, KeyReport]:
-    """Compare a backbone with the plain network that it seems to be, and with the one with ECA."""
+def _compare(backbone: Mapping[str, Tensor]) -> KeyReport:
+    """Check that a backbone is a plain network, and compare it with the same one with ECA."""
     if any(name.startswith('layer1.0.conv1.') for name in backbone):
         cfg = ResNetArchitecture.read(backbone).backbone()
         if cfg['type'] not in ('AttentionResNet', 'AttentionResNetD'):
@@ -86,4 +83,5 @@ def _compare(backbone: Mapping[str, Tensor]) -> tuple[KeyReport, KeyReport]:
     except (ValueError, TypeError, AssertionError, RuntimeError, ArithmeticError) as error:
         raise UserError('The shapes of the checkpoint\'s weights are those of no ResNet or '
                         f'MobileNetV2 that we can build ({error}).') from error
-    return KeyReport.compare(plain, backbone), KeyReport.compare(attentive, backbone)
+    check_fit(plain, backbone, 'The checkpoint is not that of a plain ResNet or MobileNetV2')
+    return KeyReport.compare(attentive, backbone)
