@@ -16,6 +16,7 @@ from . import (
     frozen,
     keys,
     pipelines,
+    runtime,
     schedules,
     training,
     weights,
@@ -26,7 +27,7 @@ __all__ = ['Finding', 'check_config']
 
 # What can be read off the settings first; then what can be built is.
 CHECKS = (keys, classes, files, weights, frozen, training, evaluators, pipelines, schedules,
-          backends, building)
+          backends, runtime, building)
 
 
 def check_config(config: Config, gpus: int | None = None) -> list[Finding]:

@@ -32,7 +32,7 @@ class Finding:
             it may be meant so.
         check (str): What was checked: ``'keys'``, ``'classes'``, ``'data'``, ``'weights'``,
             ``'lr'``, ``'frozen'``, ``'bn'``, ``'evaluator'``, ``'model'``, ``'pipeline'``,
-            ``'schedule'`` or ``'backends'``.
+            ``'schedule'``, ``'backends'`` or ``'runtime'``.
         where (str): Dotted key of the config.
         message (str): What is wrong there.
         expected (str): What would be right.

@@ -18,8 +18,9 @@ def main() -> None:
     parser = new_parser(
         'Check a config: unknown and old keys, classes against the annotations, missing data '
         'and weights, the learning rate against the batch, frozen stages without weights, BN with '
-        'small batches, schedules, evaluators; and build what train.py builds, with one small '
-        'image through the model. Exit code 0: no errors (warnings at most), 1: errors, 2: misuse.',
+        'small batches, schedules, evaluators, what is lost without our runner and hooks; and '
+        'build what train.py builds, with one small image through the model. '
+        'Exit code 0: no errors (warnings at most), 1: errors, 2: misuse.',
         'python tools/analysis_tools/check_config.py '
         'configs/faster_rcnn/faster-rcnn_eca-r50_fpn_4xb2-1x_coco.py --gpus 4 --json findings.json',
         'config', 'cfg-options', 'json', 'overwrite',
