@@ -11,6 +11,8 @@ from mmpretrain.models import ImageClassifier
 from mmpretrain.structures import DataSample
 from torch import nn
 
+from eca_mm.backbones.two_stream import input_channels
+
 from .context import ConfigContext, Finding
 
 # Large enough for five levels of a pyramid, and what networks of a fixed size expect.
@@ -100,11 +102,8 @@ def _size(context: ConfigContext) -> int:
 
 def _run(context: ConfigContext, model: nn.Module) -> Any:
     size = _size(context)
-    channels = getattr(getattr(model, 'backbone', None), 'in_channels', None)
-    mean = getattr(getattr(model, 'data_preprocessor', None), 'mean', None)
-    if not isinstance(channels, int):
-        channels = 3 if mean is None else mean.numel()
-    image = torch.zeros(channels, size, size, dtype=torch.uint8)
+    # Not the backbone's in_channels, which MobileNetV2 uses to count on while it is built.
+    image = torch.zeros(input_channels(model), size, size, dtype=torch.uint8)
     if context.scope == 'mmdet':
         sample = DetDataSample(metainfo=dict(
             img_shape=(size, size), ori_shape=(size, size), scale_factor=(1., 1.), img_id=0,

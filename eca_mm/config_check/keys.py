@@ -7,6 +7,7 @@ import contextlib
 import inspect
 import re
 from collections.abc import Callable, Iterator
+from difflib import SequenceMatcher
 from functools import cache
 from typing import Any
 
@@ -118,8 +119,9 @@ def _differs(key: str, near: str) -> bool:
     key, near = strip.sub('', key), strip.sub('', near)
     pairs = [pair for pair in zip(key.split('_'), near.split('_'), strict=False)
              if pair[0] != pair[1]]
-    # loss_x and loss_y are two things.
-    return key != near and not (len(pairs) == 1 and len(min(pairs[0], key=len)) < 3)
+    # loss_x and loss_y are two things, as are out_channels and feat_channels.
+    return key != near and (len(pairs) != 1 or (
+        len(min(pairs[0], key=len)) > 2 and SequenceMatcher(None, *pairs[0]).ratio() > .5))
 
 
 @cache
