@@ -88,7 +88,7 @@ class ValLossHook(Hook):
                         "val_dataloader's pipeline does not give "
                         f'({type(error).__name__}: {error}): add LoadAnnotations there.'
                     ) from error
-                size = len(data['inputs']) if isinstance(data, dict) and 'inputs' in data else 1
+                size = _images(data)
                 count += size
                 for name, value in model.parse_losses(losses)[1].items():
                     sums[name] += float(value) * size
@@ -112,3 +112,9 @@ def _annotations_first(node: dict) -> dict:
                           and 'LoadImage' in str(step.get('type'))), -1)
         node['pipeline'] = [*others[:first], *loading, *others[first:]]
     return node
+
+
+def _images(data: Any) -> int:
+    """Number of images in a batch: the length of its first tensor or list."""
+    parts = data.values() if isinstance(data, dict) else data
+    return next((len(part) for part in parts if isinstance(part, torch.Tensor | list)), 1)
