@@ -1,11 +1,15 @@
 """The train tools of mmdet and mmpretrain take these configs as they are."""
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import mmdet
 import mmpretrain
+import pytest
+import torch
 
+from eca_mm.compat import load_checkpoint_file
 from tests.support.catalog import ROOT
 from tests.support.samples import CLASSES, draw_classes, draw_coco
 
@@ -61,3 +65,38 @@ def test_mmdet(tmp_path):
 def test_mmpretrain(tmp_path):
     draw_classes(tmp_path / 'data')
     assert 'accuracy/top1' in train(mmpretrain, CLASSIFICATION, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(('library', 'config', 'draw'), [
+    (mmdet, DETECTION, draw_coco), (mmpretrain, CLASSIFICATION, draw_classes)],
+    ids=['mmdet', 'mmpretrain'])
+def test_the_same_run_as_ours_and_resumed_exactly(library, config, draw, tmp_path):
+    """What runs stands in the config: their tool, ours and a resumed run end with equal weights."""
+    draw(tmp_path / 'data')
+    config = config.replace('max_epochs=1', 'max_epochs=2') + 'randomness = dict(seed=3)\n'
+    path = tmp_path / 'config.py'
+    path.write_text(config.format(root=ROOT, data=tmp_path / 'data', classes=CLASSES))
+    theirs = Path(library.__file__).parent / '.mim/tools/train.py'
+    weights = {}
+    for name, tool in (('theirs', theirs), ('ours', ROOT / 'tools/train.py')):
+        run(tool, path, '--work-dir', name, cwd=tmp_path)
+        weights[name] = state(tmp_path / name / 'epoch_2.pth')
+    resumed = tmp_path / 'resumed'
+    resumed.mkdir()
+    shutil.copy(tmp_path / 'theirs/epoch_1.pth', resumed)
+    run(theirs, path, '--work-dir', 'resumed', '--resume', cwd=tmp_path)
+    weights['resumed'] = state(resumed / 'epoch_2.pth')
+    for name, value in weights['theirs'].items():
+        assert torch.equal(value, weights['ours'][name]), name
+        assert torch.equal(value, weights['resumed'][name]), name
+
+
+def run(tool: Path, *arguments, cwd: Path) -> None:
+    done = subprocess.run([sys.executable, tool, *arguments], cwd=cwd, capture_output=True,
+                          text=True, timeout=500)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def state(path: Path) -> dict:
+    return load_checkpoint_file(path)['state_dict']
