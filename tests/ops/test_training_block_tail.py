@@ -192,7 +192,10 @@ class TestWhenItApplies:
 
 def compare_training(models, x, tolerance=1e-4, autocast=False):
     """Outputs, gradients and running statistics of two equal networks after one step each."""
-    models[1].load_state_dict(models[0].state_dict())
+    # Both, for a frozen stage freezes its attention only if that was loaded.
+    state = models[0].state_dict()
+    for model in models:
+        model.load_state_dict(state)
     outputs = []
     for model in models:
         with torch.autocast('cpu', dtype=torch.bfloat16, enabled=autocast):
@@ -240,7 +243,10 @@ class TestNetworks:
     def test_stochastic_depth_takes_the_plain_path(self):
         models = [ECAResNet(18, base_channels=8, drop_path_rate=.5, fused=fused).train()
                   for fused in (False, True)]
-        models[1].load_state_dict(models[0].state_dict())
+        # Both, for a frozen stage freezes its attention only if that was loaded.
+    state = models[0].state_dict()
+    for model in models:
+        model.load_state_dict(state)
         x, outputs = torch.randn(4, 3, 64, 64), []
         for model in models:
             torch.manual_seed(0)
