@@ -34,7 +34,7 @@ def main() -> None:
         f'frames is not at least {GOAL_DARK} AP better than frames only.',
         'python tools/demo_events.py --work-dir work_dirs/demo_events --json demo_events.json',
         'json', 'overwrite')
-    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo_events'),
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo_events'), metavar='D',
                         help='for the data, checkpoints and pictures (work_dirs/demo_events)')
     parser.add_argument('--iters', type=positive, help='training iterations (those of the config)')
     parser.add_argument('--seed', type=int, default=0, help='seed of scenes and training (0)')

@@ -64,11 +64,16 @@ def describe(scope: str, network: dict) -> tuple[str, str, str, str]:
         tuple[str, str, str, str]: The name with its options, the first attention's place, the
         number of attentions and the number of parameters added.
     """
+    logger = MMLogger.get_current_instance()
+    level = logger.level
     # Backbones tell at length what they were built with.
-    MMLogger.get_current_instance().setLevel('ERROR')
-    with DefaultScope.overwrite_default_scope(scope):
-        model = MODELS.build(dict(network))
-    report = add_attention(model, dict(type='ECALayer'))
+    logger.setLevel('ERROR')
+    try:
+        with DefaultScope.overwrite_default_scope(scope):
+            model = MODELS.build(dict(network))
+        report = add_attention(model, dict(type='ECALayer'))
+    finally:
+        logger.setLevel(level)
     place = next(iter(report.places.values()))
     option = next((str(network[key]) for key in ('depth', 'arch') if key in network), '')
     name = f'`{scope}.{network["type"]}`' + (f', {option}' if option else '')

@@ -178,6 +178,11 @@ def _explain_argument(error: TypeError) -> str | None:
                        if isinstance(value, dict) and key in value and value is not frame.f_globals]
             cls = frame.f_locals.get('obj_cls') if built else _resolve(bad[1], frame)
             if holders and cls is not None:
+                # The config names a class; a parent of it may be the one to complain.
+                named = (outer.f_locals.get('obj_cls') for outer in frames
+                         if outer.f_code.co_name == 'build_from_cfg')
+                cls = next((other for other in named if isinstance(other, type)
+                            and isinstance(cls, type) and issubclass(other, cls)), cls)
                 return (f'The config gives {cls.__name__} an argument {key!r} that it does not '
                         f'have{_suggest(key, arguments(cls)[0])}.')
         return None

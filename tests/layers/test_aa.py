@@ -129,6 +129,8 @@ class TestInResNet:
                    dict(type='AAConv2d', map_size=4, num_heads=2)]
         model = AttentionResNet(50, conv2_cfg=configs, base_channels=8, strides=(1, 2, 2, 1),
                                 dilations=(1, 1, 1, 2), frozen_stages=3)
+        # What is frozen must have been loaded.
+        model.load_state_dict(model.state_dict())
         replaced = {name for name, m in model.named_modules() if isinstance(m, AAConv2d)}
         assert replaced == {f'layer{stage}.{i}.conv2' for stage, blocks in ((3, 6), (4, 3))
                             for i in range(blocks)}

@@ -14,11 +14,12 @@ PAGE = Path(__file__).resolve().parents[2] / 'docs/any_network.md'
 
 def main() -> None:
     """Print the table, or write it into the page."""
-    parser = new_parser(__doc__, 'python tools/analysis_tools/any_network.py', 'overwrite',
+    parser = new_parser(__doc__, 'python tools/analysis_tools/any_network.py --print', 'overwrite',
                         overwrite='write the table into the page of this checkout')
+    parser.add_argument('--print', action='store_true', help='print the table (the default)')
     args = parser.parse_args()
     table = networks_table()
-    if not args.overwrite:
+    if args.print or not args.overwrite:
         print(table, end='')
         return
     if not PAGE.is_file():
