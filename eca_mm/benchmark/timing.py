@@ -3,11 +3,13 @@ import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch.utils.benchmark import Measurement
-from torch.utils.benchmark.utils.common import TaskSpec
+
+if TYPE_CHECKING:
+    from torch.utils.benchmark import Measurement
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class Timing:
         measurement (Measurement): PyTorch's record of one time per round, in their order.
     """
 
-    measurement: Measurement
+    measurement: 'Measurement'
 
     @classmethod
     def of(cls, seconds: Sequence[float], name: str = '') -> 'Timing':
@@ -31,6 +33,10 @@ class Timing:
         Returns:
             Timing: The record.
         """
+        # Not at the top: where nvcc is installed it warns that there is no GPU.
+        from torch.utils.benchmark import Measurement
+        from torch.utils.benchmark.utils.common import TaskSpec
+
         task = TaskSpec(stmt=name, setup='', num_threads=torch.get_num_threads())
         return cls(Measurement(1, list(seconds), task))
 

@@ -66,7 +66,8 @@ def test_preprocessing_is_that_of_the_weights(model, theirs):
         # Interpolation is a name that the transform has to know.
         init_default_scope(config.default_scope)
         TRANSFORMS.build(resize)
-    crop = config.train_dataloader.dataset.pipeline[1]
+    # Behind the seeding and the loading.
+    crop = config.train_dataloader.dataset.pipeline[2]
     assert (crop.scale, crop.interpolation) == (size, cfg.interpolation)
     assert config.train_dataloader.batch_size * 8 == config.auto_scale_lr.base_batch_size
 
