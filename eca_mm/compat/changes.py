@@ -10,6 +10,7 @@ from . import (
     config_scope,
     data_files,
     data_sets,
+    data_workers,
     drawing,
     dynamo,
     file_backend,
@@ -90,6 +91,9 @@ CHANGES = (
     Change(freezing.add_checkpoint_meta, 'mmengine', 'all',
            'A resumed run trains the same parameters as before, under any Runner.',
            'import eca_mm, with the network known'),
+    Change(data_workers.send_errors, 'Python (multiprocessing)', 'all',
+           'A batch that does not fit into /dev/shm would be dropped, and the run wait for ever.',
+           'data workers of CheckedRunner'),
     Change(dynamo.allow_recompilation, 'torch', '2.1 and later',
            'Several networks that share the code of a class are compiled in one process; beyond '
            'eight torch would run them uncompiled.', 'benchmark with compiled steps'),

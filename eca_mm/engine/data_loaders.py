@@ -1,16 +1,14 @@
 """Data loaders of a config with checked image loading."""
-import sys
 from collections.abc import Callable
 from functools import partial
-from multiprocessing.queues import Queue
 from typing import Any
 
 import torch
 from mmcv.transforms import LoadImageFromFile
 from mmengine.registry import TRANSFORMS
-from torch._utils import ExceptionWrapper
 from torch.utils.data import DataLoader
 
+from eca_mm.compat.data_workers import send_errors
 from eca_mm.datasets import LoadImage
 from eca_mm.datasets.pipelines import rebuild, walk
 from eca_mm.datasets.repeatable import is_seeded
@@ -86,15 +84,9 @@ def report_lost_batches(loader: DataLoader) -> DataLoader:
 
 def _init_worker(original: Callable[[int], None] | None, worker_id: int) -> None:
     # In the worker process only, before it has put anything into a queue.
-    Queue._on_queue_feeder_error = _send_error  # type: ignore[attr-defined]
+    send_errors()
     if original is not None:
         original(worker_id)
-
-
-def _send_error(queue: Any, error: Exception, item: Any) -> None:
-    """Send the error in place of the batch; called while it is being handled."""
-    if isinstance(item, tuple) and len(item) == 2 and not isinstance(item[1], ExceptionWrapper):
-        queue.put((item[0], ExceptionWrapper(sys.exc_info(), 'in DataLoader worker process')))
 
 
 def _is_stock(kind: object) -> bool:
