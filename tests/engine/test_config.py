@@ -6,6 +6,7 @@ import pytest
 from mmengine.config import Config
 
 from eca_mm.engine.config import check_keys, use_work_dir
+from eca_mm.engine.old_settings import old_settings
 from eca_mm.utils.errors import UserError
 
 
@@ -23,7 +24,10 @@ def stock_names() -> set:
 def test_no_name_in_a_stock_config_is_taken_for_a_slip():
     names = stock_names()
     assert {'model', 'train_pipeline', 'data_root'} <= names
-    check_keys(Config({name: {} for name in names}))
+    # What MMDetection 2 read is an error of its own.
+    old = {name for name in names if list(old_settings(Config({name: {}})))}
+    assert not {'model', 'train_pipeline', 'data_root'} & old
+    check_keys(Config({name: {} for name in names - old}))
 
 
 @pytest.mark.parametrize(('key', 'meant'), [
