@@ -3,6 +3,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mmcv.cnn.bricks import build_plugin_layer
 from mmengine.logging import print_log
@@ -52,7 +53,7 @@ class AttentionReport:
 
 @MODELS.register_module(name='WithAttention')
 def with_attention(network: dict | nn.Module, attention: dict | Sequence,
-                   at: str | Sequence[str] | None = None) -> nn.Module:
+                   at: str | Sequence[str] | None = None, **weights: Any) -> nn.Module:
     """Build a network with attention in it; the registry's ``WithAttention``.
 
     The network itself is returned, so that its weights keep their names: pretrained ones load, and
@@ -62,14 +63,23 @@ def with_attention(network: dict | nn.Module, attention: dict | Sequence,
         network (dict | nn.Module): Config of any backbone, neck or head, or the built module.
         attention (dict | Sequence): As in :func:`add_attention`.
         at (str | Sequence[str] | None): As in :func:`add_attention`.
+        **weights (Any): ``init_cfg`` or ``pretrained``, which other packages set on whatever is a
+            model's backbone; they replace those of the network.
 
     Returns:
         nn.Module: The network.
 
     Raises:
-        ValueError: As :func:`add_attention`; also if the network's name is not known.
+        ValueError: As :func:`add_attention`; also if the network's name is not known, or for
+            another option.
     """
+    for name in weights:
+        if name not in _FORWARDED or not isinstance(network, dict):
+            raise ValueError(
+                f'WithAttention takes network, attention and at, but not {name!r}; options of the '
+                f'network belong in its own config, as network.{name}.')
     if isinstance(network, dict):
+        network = {**network, **weights}
         try:
             network = MODELS.build(network)
         except KeyError as error:
@@ -82,6 +92,27 @@ def with_attention(network: dict | nn.Module, attention: dict | Sequence,
     report = add_attention(network, attention, at)
     print_log(f'{original_class(network).__name__}: {report}', logger='current')
     return network
+
+
+# What detectors, segmentors and inferencers write into the config of any backbone.
+_FORWARDED = ('init_cfg', 'pretrained')
+
+
+def network_config(cfg: dict, where: str = '') -> tuple[dict, str]:
+    """Look through ``WithAttention`` at the config of the network in it.
+
+    Args:
+        cfg (dict): Config of any module.
+        where (str): Its dotted key.
+
+    Returns:
+        tuple[dict, str]: The network's config and its dotted key; those given for any other module.
+    """
+    kind = cfg.get('type')
+    named = isinstance(kind, str) and kind.rpartition('.')[2] == 'WithAttention'
+    if (named or kind is with_attention) and isinstance(cfg.get('network'), dict):
+        return cfg['network'], '.'.join(filter(None, (where, 'network')))
+    return cfg, where
 
 
 def add_attention(module: nn.Module, attention: dict | Sequence,

@@ -7,6 +7,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import MODELS
 
+from eca_mm.backbones.with_attention import network_config
 from eca_mm.datasets.pipelines import walk
 from eca_mm.utils.signatures import arguments
 
@@ -35,8 +36,9 @@ def check(context: ConfigContext) -> Iterator[Finding]:
     yield from _check_rate(context)
     backbone = config.model.get('backbone')
     if isinstance(backbone, dict):
-        trained = context.starts_from_weights or has_pretrained(backbone)
-        yield from _check_frozen(context, backbone, trained)
+        network, where = network_config(backbone, 'model.backbone')
+        trained = context.starts_from_weights or any(map(has_pretrained, (backbone, network)))
+        yield from _check_frozen(context, network, where, trained)
     yield from _check_normalisation(context)
 
 
@@ -98,18 +100,19 @@ def _scaled(rate: float | None, ratio: float) -> str:
     return f'{rate * ratio:.6g}' if isinstance(rate, (int, float)) else f'{ratio:.6g} times it'
 
 
-def _check_frozen(context: ConfigContext, backbone: dict, trained: bool) -> Iterator[Finding]:
+def _check_frozen(context: ConfigContext, backbone: dict, where: str,
+                  trained: bool) -> Iterator[Finding]:
     if trained:
         return
     frozen = _value(context, backbone, 'frozen_stages')
     if isinstance(frozen, int) and frozen >= 0 and _freezes(backbone):
         yield Finding(
-            'error', 'frozen', 'model.backbone.frozen_stages', f'frozen_stages is {frozen}, but '
+            'error', 'frozen', f'{where}.frozen_stages', f'frozen_stages is {frozen}, but '
             'neither init_cfg nor load_from names trained weights: random ones would stay as they '
             'are', 'frozen_stages=-1, or trained weights')
     if _value(context, backbone, 'norm_eval') is True:
         yield Finding(
-            'warning', 'frozen', 'model.backbone.norm_eval', 'norm_eval is True without trained '
+            'warning', 'frozen', f'{where}.norm_eval', 'norm_eval is True without trained '
             'weights: BN keeps mean 0 and variance 1, and so does not normalise',
             'norm_eval=False, or trained weights')
 

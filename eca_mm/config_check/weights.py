@@ -7,6 +7,7 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from eca_mm.backbones.two_stream import TwoStreamBackbone, load_with_repeated_stem
+from eca_mm.backbones.with_attention import network_config
 from eca_mm.checkpoints.keys import KeyReport, summarize
 from eca_mm.compat import load_checkpoint_file
 from eca_mm.datasets.pipelines import walk
@@ -31,17 +32,22 @@ def check(context: ConfigContext) -> Iterator[Finding]:
     streams = {id(node.get(part)) for _, node in walk(context.config.model, 'model')
                if node.get('type') in ('TwoStreamBackbone', TwoStreamBackbone)
                for part in ('frame', 'event')}
+    # What is trained is the network with its attention, not the network that its settings name.
+    attentive = {id(network_config(node)[0]): node for _, node in walk(
+        context.config.model, 'model') if network_config(node)[0] is not node}
     for where, node in walk(context.config.model, 'model'):
         inits = node.get('init_cfg') or ()
         for init in [inits] if isinstance(inits, dict) else inits:
             if isinstance(init, dict) and init.get('type') == 'Pretrained':
-                yield from _check_part(f'{where}.init_cfg', node, init, id(node) in streams)
+                yield from _check_part(f'{where}.init_cfg', node, init, id(node) in streams,
+                                       attentive.get(id(node)))
     path = context.config.get('load_from')
     if path and '://' not in path:
         yield from _check_whole(context, path)
 
 
-def _check_part(where: str, node: dict, init: dict, is_stream: bool) -> Iterator[Finding]:
+def _check_part(where: str, node: dict, init: dict, is_stream: bool,
+                outer: dict | None) -> Iterator[Finding]:
     path = str(init.get('checkpoint'))
     where_file = f'{where}.checkpoint'
     if '://' in path:
@@ -51,8 +57,13 @@ def _check_part(where: str, node: dict, init: dict, is_stream: bool) -> Iterator
     except UserError as error:
         yield _error(where_file, str(error), 'a checkpoint of the same architecture')
         return
-    module = _build(node, init)
-    if module is None:
+    inner, _ = network_config(node)
+    module = plain = _build(node, init)
+    if outer is not None:
+        module = _build({**outer, 'network': {**node, 'init_cfg': dict(init)}})
+    elif inner is not node:
+        plain = _build(inner)
+    if module is None or plain is None:
         return
     try:
         if is_stream and node.get('in_channels', 3) != 3:
@@ -75,19 +86,22 @@ def _check_part(where: str, node: dict, init: dict, is_stream: bool) -> Iterator
         yield _error(where_file, f'{path} lacks {len(lacking)} weights of {type(module).__name__}, '
                      f'which would stay random: {summarize(lacking)}',
                      'weights of the same depth and kind of network')
-    # The classifier of a whole network is not part of a backbone; a stage too many would be.
+    # The classifier of a whole network is not part of a backbone; a stage too many would be. An
+    # attention of the network that another one replaces may be among its weights.
     children = {name for name, _ in module.named_children()}
-    strange = [name for name in report.unexpected if name.partition('.')[0] in children]
+    strange = [name for name in report.unexpected if name.partition('.')[0] in children
+               and name not in plain.state_dict()]
     if strange:
         yield _error(where_file, f'{path} has {len(strange)} weights for which '
                      f'{type(module).__name__} has no place: {summarize(strange)}',
                      'weights of the same depth and kind of network')
 
 
-def _build(node: dict, init: dict) -> nn.Module | None:
+def _build(node: dict, init: dict | None = None) -> nn.Module | None:
     """The module alone; None where it only works as a part of its model."""
     try:
-        return MODELS.build({**copy.deepcopy(dict(node)), 'init_cfg': dict(init)})
+        given = {} if init is None else {'init_cfg': dict(init)}
+        return MODELS.build({**copy.deepcopy(dict(node)), **given})
     except Exception:
         return None
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
+from eca_mm.backbones.with_attention import network_config
 from eca_mm.utils.errors import UserError
 
 from .runs import Run
@@ -42,6 +43,9 @@ def swept(run: Run, metric: str, best: bool = False) -> SweptRun:
         UserError: If the run has no such metric, or its backbone is not one of ours.
     """
     backbone = run.config.model.get('backbone') or {}
+    inner, _ = network_config(backbone)
+    if inner is not backbone:
+        backbone = {**inner, 'attention': backbone.get('attention')}
     kind = str(backbone.get('type')).split('.')[-1]
     if 'MobileNetV2' in kind:
         network = 'MobileNetV2'

@@ -287,3 +287,13 @@ def test_lines_of_the_table(scope):
     page = (ROOT / 'docs/any_network.md').read_text()
     for network in (NETWORKS_BY_SCOPE[scope][0], NETWORKS_BY_SCOPE[scope][9]):
         assert ' | '.join(describe(scope, network)) in page
+
+
+def test_what_other_packages_set_on_a_backbone_reaches_the_network():
+    """Segmentors set pretrained, inferencers init_cfg."""
+    network = dict(type='ResNet', depth=18, init_cfg=dict(type='Pretrained', checkpoint='absent'))
+    assert build('mmdet', network, init_cfg=None).init_cfg != network['init_cfg']
+    model = build('mmdet', dict(type='ResNet', depth=18), pretrained='torchvision://resnet18')
+    assert model.init_cfg == dict(type='Pretrained', checkpoint='torchvision://resnet18')
+    with pytest.raises(ValueError, match=r"not 'frozen_stages'.* as network\.frozen_stages"):
+        build('mmdet', dict(type='ResNet', depth=18), frozen_stages=1)

@@ -25,6 +25,8 @@ from tests.support.logs import CLASSIFIER, write_start
         None, None, [None, dict(type='GCBlock')], None]), 'ResNet-50', 'mixed'),
     (dict(type='mmdet.ResNet', depth=50, plugins=[dict(cfg=dict(type='ECALayer', kernel_size=5))]),
      'ResNet-50', 5),
+    (dict(type='WithAttention', network=dict(type='ResNet', depth=50), attention=dict(
+        type='ECALayer', kernel_size=5)), 'ResNet-50', 5),
     (dict(type='ResNet', depth=50), 'ResNet-50', 'no attention'),
 ])
 def test_kernel_size_of_a_config(tmp_path, backbone, network, kernel):
