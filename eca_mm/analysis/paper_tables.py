@@ -10,6 +10,7 @@ from mmengine.hub import get_config
 from mmengine.registry import DefaultScope
 
 from eca_mm.backbones.attention_block import AttentionBlock
+from eca_mm.datasets.pipelines import pipelines
 
 from .complexity import build_model, count_parameters
 from .paper_counting import (
@@ -72,12 +73,24 @@ def input_shape(cfg: Config) -> tuple[int, int]:
     Returns:
         tuple[int, int]: Height and width in pixels: 800 x 1280 for detectors, the test crop for
         classifiers, or the crop in training for those that test whole images (CIFAR).
+
+    Raises:
+        ValueError: If a classifier's pipelines crop to no fixed size.
     """
-    if cfg.default_scope == 'mmdet':
+    if cfg.get('default_scope') == 'mmdet':
         return 800, 1280
-    crop = next(step.crop_size for loader in (cfg.test_dataloader, cfg.train_dataloader)
-                for step in loader.dataset.pipeline if step.type in ('CenterCrop', 'RandomCrop'))
-    return crop, crop
+    for loader in ('test_dataloader', 'train_dataloader'):
+        for _, steps in pipelines(cfg.get(loader)):
+            for step in steps:
+                if step.get('type') in ('CenterCrop', 'RandomCrop'):
+                    crop = step['crop_size']
+                    if isinstance(crop, int):
+                        return crop, crop
+                    # mmcv's centre crop is given as width and height, the other the way round.
+                    first, second = crop
+                    return (second, first) if step['type'] == 'CenterCrop' else (first, second)
+    raise ValueError('the pipelines of test_dataloader and train_dataloader have neither a '
+                     'CenterCrop nor a RandomCrop: the input size of the model is not known')
 
 
 def recompute(table: int, name: str) -> dict:

@@ -66,6 +66,9 @@ CHANGES = (
            "mmengine's YAML loader would build the Python objects that a config names."),
     Change(file_backend.install, 'mmengine', 'all',
            'A file is whole or absent, whenever its writer is killed.'),
+    Change(config_scope.find_bases_by_path, 'mmengine', 'all',
+           'For every `_base_` of another package mmengine reads all metafiles of that package, '
+           'which takes a second.'),
     Change(config_scope.install, 'mmengine', 'all',
            '`_base_` lines and `mmengine.hub` find our configs by `eca_mm::`.'),
     Change(registries.install, 'mmengine', 'all',

@@ -1,4 +1,7 @@
-"""The config scope ``eca_mm::`` for ``_base_`` lines and ``mmengine.hub``."""
+"""How ``_base_`` lines find configs of packages, and the scope ``eca_mm::``."""
+import importlib.util
+from pathlib import Path
+
 from mmengine.config import Config, utils
 
 
@@ -17,3 +20,24 @@ def install() -> None:
         return path, None if scope == 'eca_mm' else scope
 
     Config._get_cfg_path = staticmethod(find_in_own_scope)
+
+
+def find_bases_by_path() -> None:
+    """Have ``package::name`` found below ``.mim/configs`` of the package, where mmengine ends too.
+
+    mmengine asks the metafiles first, all hundred of MMDetection for every base of a config.
+    """
+    find = Config._get_cfg_path
+
+    def find_by_path(cfg_path: str, filename: str) -> tuple:
+        if '::' in cfg_path:
+            scope = cfg_path.partition('::')[0]
+            _, name = utils._get_package_and_cfg_path(cfg_path)
+            spec = importlib.util.find_spec(scope)
+            if spec and spec.origin:
+                path = Path(spec.origin).parent / '.mim' / 'configs' / name
+                if path.is_file():
+                    return str(path), scope
+        return find(cfg_path, filename)
+
+    Config._get_cfg_path = staticmethod(find_by_path)

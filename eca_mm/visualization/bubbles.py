@@ -96,7 +96,7 @@ def run_bubble(run: Run, label: str, best: bool = False) -> Bubble:
     config = run.config
     try:
         shape = input_shape(config)
-    except (ValueError, AttributeError):
+    except ValueError:
         # Without one crop in its pipeline: the paper's size.
         shape = (224, 224)
     cost = measure_complexity(build_model(config), shape)

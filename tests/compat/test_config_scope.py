@@ -1,3 +1,4 @@
+import pytest
 from mmdet.datasets.transforms import LoadAnnotations
 from mmengine.config import Config
 from mmengine.config import utils as config_utils
@@ -32,4 +33,31 @@ def test_what_takes_over_a_part_of_our_config_builds_what_ours_does(tmp_path):
         for loader in (config.train_dataloader, config.val_dataloader):
             # mmcv has a LoadAnnotations too, which knows no masks.
             with DefaultScope.overwrite_default_scope(loader.dataset.get('_scope_')):
-                assert isinstance(TRANSFORMS.build(loader.dataset.pipeline[1]), LoadAnnotations)
+                step, = (step for step in loader.dataset.pipeline
+                         if step.type == 'LoadAnnotations')
+                assert isinstance(TRANSFORMS.build(step), LoadAnnotations)
+
+
+def test_bases_of_other_packages_are_found_without_their_metafiles(tmp_path, monkeypatch):
+    def read(*args):
+        raise AssertionError(f'read a metafile: {args}')
+
+    (tmp_path / 'config.py').write_text(
+        "_base_ = ['mmdet::_base_/models/faster-rcnn_r50_fpn.py',\n"
+        "          'mmpretrain::_base_/schedules/imagenet_bs256.py']\n")
+    expected = Config.fromfile(tmp_path / 'config.py')
+    monkeypatch.setattr(config_utils, '_get_cfg_metainfo', read)
+    config = Config.fromfile(tmp_path / 'config.py')
+    assert config.to_dict() == expected.to_dict()
+    assert config.model._scope_ == 'mmdet'
+
+
+@pytest.mark.parametrize(('base', 'error'), [
+    ('mmdet::_base_/models/absent.py', FileNotFoundError),
+    ('mmdet::absent.py', ValueError),
+    ('nopackage::a/b.py', AssertionError),
+])
+def test_what_is_not_there_is_mmengine_s_to_report(base, error, tmp_path):
+    (tmp_path / 'config.py').write_text(f'_base_ = {base!r}\n')
+    with pytest.raises(error):
+        Config.fromfile(tmp_path / 'config.py')

@@ -51,7 +51,16 @@ def test_resumed_run_ends_with_the_same_weights(data, tmp_path, workers):
 
 
 def test_check_config_finds_nothing(data, tmp_path):
-    assert list(check_config(small(data, tmp_path))) == []
+    cfg = small(data, tmp_path)
+    # The streams normalise by the statistics of their batch; two images would be too few.
+    cfg.train_dataloader.batch_size = 4
+    assert list(check_config(cfg)) == []
+
+
+def test_check_config_finds_a_batch_that_is_too_small_for_bn(data, tmp_path):
+    found = list(check_config(small(data, tmp_path)))
+    assert {(finding.check, finding.where) for finding in found} == {
+        ('bn', f'model.backbone.{stream}.norm_eval') for stream in ('frame', 'event')}
 
 
 def test_check_config_finds_what_is_wrong(data, tmp_path):

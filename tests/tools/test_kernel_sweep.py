@@ -42,7 +42,6 @@ def test_sweep_of_kernel_sizes(sweep):
     assert all(figures[name]['result'] == logged(sweep, name) for name in runs)
 
 
-@pytest.mark.xfail(reason='failed once in a full run; the cause is not known yet', strict=False)
 def test_runs_among_the_bubbles(sweep):
     done = run_tool(sweep, 'visualizations/bubbles.py', '--backbones', '--runs', 'k3', 'k5',
                     '--labels', 'three', 'five', '--json', 'b.json', '--out', 'b.svg')

@@ -2,7 +2,9 @@
 import json
 
 import pytest
+from mmengine.config import Config
 
+from eca_mm.analysis.paper_tables import input_shape
 from eca_mm.utils.errors import UserError
 from eca_mm.visualization.bubbles import draw_bubbles, paper_bubbles, run_bubble
 from eca_mm.visualization.runs import read_run
@@ -41,3 +43,33 @@ def test_run_is_measured_at_its_crop(tmp_path):
     write_start(tmp_path / 'larger', 1, larger, [
         dict(lr=.1, loss=1., step=5), {'accuracy/top1': 30., 'step': 1}])
     assert 3.5 < run_bubble(read_run(str(tmp_path / 'larger')), 'mine').flops / last.flops < 4.5
+
+
+@pytest.mark.parametrize(('loaders', 'shape'), [
+    ({'test': ('CenterCrop', 64), 'train': ('RandomCrop', 32)}, (64, 64)),
+    ({'test': ('PackInputs', 0), 'train': ('RandomCrop', 32)}, (32, 32)),
+    # Width comes first in the one, height in the other.
+    ({'test': ('CenterCrop', (64, 48))}, (48, 64)),
+    ({'train': ('RandomCrop', (64, 48))}, (64, 48)),
+    ({'test': ('PackInputs', 0)}, None),
+    ({}, None),
+])
+def test_crops_of_a_run(loaders, shape):
+    config = Config({f'{name}_dataloader': dict(dataset=dict(type='RepeatDataset', dataset=dict(
+        pipeline=[dict(type=kind, crop_size=crop)]))) for name, (kind, crop) in loaders.items()})
+    if shape is None:
+        with pytest.raises(ValueError, match='CenterCrop nor'):
+            input_shape(config)
+    else:
+        assert input_shape(config) == shape
+
+
+def test_run_without_a_crop_is_measured_at_the_size_of_the_paper(tmp_path):
+    flops = []
+    for steps in ([], [{'type': 'CenterCrop', 'crop_size': 224}]):
+        config = {**CLASSIFIER, 'test_dataloader': {'dataset': {'pipeline': steps}}}
+        folder = tmp_path / str(len(steps))
+        write_start(folder, 1, config, [
+            dict(lr=.1, loss=1., step=5), {'accuracy/top1': 30., 'step': 1}])
+        flops.append(run_bubble(read_run(str(folder)), 'mine').flops)
+    assert flops[0] == flops[1]

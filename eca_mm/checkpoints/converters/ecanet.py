@@ -61,4 +61,4 @@ def _mobilenet_v2(weights: Mapping[str, Tensor]) -> Conversion:
     backbone = dict(type='ECAMobileNetV2', widen_factor=width,
                     kernel_size='adaptive' if adaptive else kernel_sizes)
     return convert(weights, names, [f'eca_mobilenet_v2/eca-mobilenet-v2{tag}_4xb24_in1k.py'
-                                    for tag in ('-k13', '')], backbone)
+                                    for tag in ('', '-k13')], backbone)
