@@ -2,6 +2,7 @@
 from typing import NamedTuple
 
 from .comparison import DEFAULT_ENTRIES, compare
+from .counting import measure_counts
 from .networks import parse_entry
 from .paper_speed import compare_with_paper
 from .report import Report, comparison_report
@@ -26,7 +27,8 @@ class Defaults(NamedTuple):
 
 MODES = {'infer': Defaults(16, (224, 224), 3.), 'train': Defaults(8, (224, 224), 3.),
          'detector': Defaults(1, (800, 1344), 3.), 'paper': Defaults(8, (224, 224), 3.),
-         'scaling': Defaults(16, (56, 56), .3), 'roofline': Defaults(16, (224, 224), 1.)}
+         'scaling': Defaults(16, (56, 56), .3), 'roofline': Defaults(16, (224, 224), 1.),
+         'count': Defaults(64, (224, 224), 0.)}
 
 
 def run_mode(mode: str, models: list[str] | None, settings: Settings, **timing) -> Report:
@@ -44,6 +46,8 @@ def run_mode(mode: str, models: list[str] | None, settings: Settings, **timing) 
     Raises:
         UserError: If ``models`` names something that the mode does not have.
     """
+    if mode == 'count':
+        return measure_counts(models, settings)
     special = {'paper': compare_with_paper, 'scaling': measure_scaling,
                'roofline': measure_roofline}
     if mode in special:

@@ -89,7 +89,17 @@ def test_roofline(tmp_path):
     assert f'Memory: {figures["bytes_per_second"] / 1e9:.1f} GB/s.' in done.stdout
 
 
+def test_counts(tmp_path):
+    done = run_tool(tmp_path, TOOL, '--mode', 'count', '--train', '--amp', '--batch', 2, '--json',
+                    'b.json', '--models', 'resnet18', 'eca_resnet18')
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / 'b.json').read_text())
+    assert list(figures) == ['resnet18', 'eca_resnet18']
+    assert all(found['operations'] > 0 and found['gigabytes'] > 0 for found in figures.values())
+
+
 @pytest.mark.parametrize('arguments, code, sentence', [
+    (['--train'], 2, 'belong to --mode count'),
     (['--batch', '0'], 2, "positive integer, but got '0'"),
     (['--chart', 'b.jpg'], 2, '--chart must end in .png'),
     (['--mode', 'fly'], 2, 'invalid choice'),

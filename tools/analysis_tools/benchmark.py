@@ -22,11 +22,15 @@ def parse() -> argparse.Namespace:
     add = parser.add_argument
     add('--mode', choices=MODES, default='infer', help='infer, train: classifiers; detector: '
         'whole test steps; paper: the speeds of Table 3; scaling: growth with N, C, H, W; '
-        'roofline: stages beside what memory and arithmetic allow (default: infer)')
+        'roofline: stages beside what memory and arithmetic allow; count: operations and bytes of '
+        'backbones on an accelerator, exact and without one (default: infer)')
+    add('--train', action='store_true', help='count: a training step rather than inference')
+    add('--amp', action='store_true', help='count: with mixed precision (fp16)')
     add('--models', nargs='+', metavar='M', help='instead of the default: networks '
         '(eca_resnet50_fused, eca_mobilenet_v2 ...) or configs (a.py, a.py:fused); rows of Table 3 '
         'for paper; attentions for scaling; one network for roofline')
-    add('--batch', type=positive, help='images (default: 16; training 8; detectors 1)')
+    add('--batch', type=positive, help='images (default: 16; training 8; detectors 1; '
+        'count 64)')
     add('--shape', nargs=2, type=positive, metavar=('H', 'W'), help='input size in pixels '
         '(default: 224 224; detectors 800 1344; scaling: of the map, 56 56)')
     add('--dtype', choices=DTYPES, default='fp32', help='training and detectors: mixed precision')
@@ -41,6 +45,10 @@ def parse() -> argparse.Namespace:
     args = parser.parse_args()
     if args.chart and not args.chart.endswith('.png'):
         parser.error(f'--chart must end in .png, but got {args.chart}')
+    if args.mode != 'count' and (args.train or args.amp):
+        parser.error('--train and --amp belong to --mode count; use --mode train and --dtype')
+    if args.amp:
+        args.dtype = 'fp16'
     return args
 
 
@@ -51,7 +59,7 @@ def main() -> None:
     check_outputs(args, *filter(None, [args.chart]))
     defaults = MODES[args.mode]
     settings = Settings(
-        args.mode == 'train', args.batch or defaults.batch,
+        args.mode == 'train' or args.train, args.batch or defaults.batch,
         tuple(args.shape or defaults.shape),
         args.dtype, args.memory_format, args.compile, args.device, args.all_levels)
 
