@@ -100,12 +100,12 @@ def check_parts(config: Config) -> None:
     """
     if 'model' not in config:
         raise UserError("The config has no 'model'; write one or inherit it by _base_.")
-    for part, needs in (('train', ('train_dataloader', 'train_cfg', 'optim_wrapper')),
-                        ('val', ('val_dataloader', 'val_cfg', 'val_evaluator')),
-                        ('test', ('test_dataloader', 'test_cfg', 'test_evaluator'))):
+    for part, needs in (('training', ('train_dataloader', 'train_cfg', 'optim_wrapper')),
+                        ('validation', ('val_dataloader', 'val_cfg', 'val_evaluator')),
+                        ('testing', ('test_dataloader', 'test_cfg', 'test_evaluator'))):
         absent = [key for key in needs if config.get(key) is None]
         if 0 < len(absent) < len(needs):
-            raise UserError(f'The config has no {" and no ".join(absent)}, but {part}ing needs all '
+            raise UserError(f'The config has no {" and no ".join(absent)}, but {part} needs all '
                             f'of {", ".join(needs)}.')
     check_values(config)
 

@@ -27,7 +27,9 @@ from .data_loaders import (
 )
 from .distributed import prepare_processes
 from .loops import RepeatableEpochLoop, RepeatableIterLoop
+from .options import check_amp
 from .resuming import settings, tell_finished, tell_unused, without_pretrained
+from .values import check_values
 from .weights import check_pretrained
 from .work_dir_lock import holder, locked
 
@@ -55,6 +57,12 @@ class CheckedRunner(Runner):
     """
 
     _must_match = False
+
+    @classmethod
+    def from_cfg(cls, cfg: Config) -> 'CheckedRunner':
+        """Build a runner from a config whose numbers can be used, under any tool."""
+        check_values(cfg)
+        return super().from_cfg(cfg)
 
     def setup_env(self, env_cfg: dict) -> None:
         """Connect the processes and set up the environment."""
@@ -181,10 +189,7 @@ class CheckedRunner(Runner):
 
     def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
         """Build the optimizer; mixed precision needs a GPU."""
-        kind = optim_wrapper.get('type') if isinstance(optim_wrapper, dict) else None
-        if str(kind).rpartition('.')[2] == 'AmpOptimWrapper' and get_device() == 'cpu':
-            raise UserError('optim_wrapper.type is AmpOptimWrapper, but mixed precision needs a '
-                            'GPU: use OptimWrapper to train on the CPU.')
+        check_amp(optim_wrapper)
         return super().build_optim_wrapper(optim_wrapper)
 
     def test(self) -> dict:

@@ -1,10 +1,49 @@
 """Values of a config that would end in a traceback, or do something else than they say."""
+import logging
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from mmengine.config import Config
 
 from eca_mm.utils.errors import UserError
+
+
+class BadValue(NamedTuple):
+    """A value that cannot be used: its dotted key, itself, and what it must be."""
+
+    where: str
+    value: object
+    expected: str
+
+
+class _Number(NamedTuple):
+    """A number from ``least`` to ``most``; ``above`` excludes ``least`` itself."""
+
+    least: float = 0
+    most: float = math.inf
+    whole: bool = False
+    above: bool = False
+
+
+_COUNT, _FROM_ONE = _Number(whole=True), _Number(1, whole=True)
+_POSITIVE, _ANY, _SHARE = _Number(above=True), _Number(-math.inf), _Number(0, 1)
+# mmengine takes -1 for never, or for no limit.
+_OR_NEVER = _Number(-1, whole=True)
+
+_LOADER = {'batch_size': _FROM_ONE, 'num_workers': _COUNT, 'prefetch_factor': _FROM_ONE,
+           'num_batch_per_epoch': _FROM_ONE, 'timeout': _Number()}
+_LOOP = {'max_epochs': _FROM_ONE, 'max_iters': _FROM_ONE, 'val_interval': _FROM_ONE,
+         'val_begin': _COUNT}
+_OPTIMIZER = {'lr': _Number(), 'weight_decay': _Number(), 'momentum': _Number(),
+              'dampening': _ANY, 'eps': _Number(), 'alpha': _Number()}
+_SCHEDULER = {'begin': _COUNT, 'end': _FROM_ONE, 'gamma': _POSITIVE, 'factor': _POSITIVE,
+              'start_factor': _POSITIVE, 'end_factor': _Number(), 'power': _Number(),
+              'eta_min': _Number(), 'eta_min_ratio': _SHARE, 'T_max': _FROM_ONE,
+              'step_size': _FROM_ONE, 'total_iters': _FROM_ONE, 'total_steps': _FROM_ONE,
+              'patience': _COUNT, 'pct_start': _SHARE}
+_HOOKS = {'interval': _OR_NEVER, 'max_keep_ckpts': _OR_NEVER, 'save_begin': _COUNT,
+          'score_thr': _ANY}
 
 
 def check_values(config: Config) -> None:
@@ -20,47 +59,111 @@ def check_values(config: Config) -> None:
         raise UserError(f'{where} of the config is {value!r}, but must be {expected}.')
 
 
-def bad_values(config: Config) -> Iterator[tuple[str, object, str]]:
+def bad_values(config: Config) -> Iterator[BadValue]:
     """Find the numbers that cannot be used.
 
     Args:
         config (Config): A resolved config.
 
     Yields:
-        tuple[str, object, str]: Dotted key, value, and what it must be.
+        BadValue: Dotted key, value, and what it must be.
     """
     for split in ('train', 'val', 'test'):
-        loader = config.get(f'{split}_dataloader')
-        if not isinstance(loader, dict):
-            continue
-        where = f'{split}_dataloader'
-        yield from _whole(f'{where}.batch_size', loader.get('batch_size', 1), 1)
-        yield from _whole(f'{where}.num_workers', loader.get('num_workers', 0), 0)
-    seed = (config.get('randomness') or {}).get('seed')
-    if seed is not None:
-        yield from _whole('randomness.seed', seed, 0, 2**32 - 1)
-    loop = config.get('train_cfg')
-    if isinstance(loop, dict):
-        for key, least in (('max_epochs', 1), ('max_iters', 1), ('val_interval', 1)):
-            if loop.get(key) is not None:
-                yield from _whole(f'train_cfg.{key}', loop[key], least)
-    wrapper = config.get('optim_wrapper')
-    optimizer = wrapper.get('optimizer') if isinstance(wrapper, dict) else None
+        yield from _numbers(config.get(f'{split}_dataloader'), f'{split}_dataloader', _LOADER)
+    yield from _numbers(config.get('randomness'), 'randomness',
+                        {'seed': _Number(0, 2**32 - 1, whole=True)})
+    yield from _numbers(config.get('train_cfg'), 'train_cfg', _LOOP)
+    yield from _optimizers(config.get('optim_wrapper'), 'optim_wrapper')
+    yield from _schedules(config.get('param_scheduler'), 'param_scheduler')
+    hooks = config.get('default_hooks')
+    for name, hook in hooks.items() if isinstance(hooks, dict) else ():
+        # Only a logger divides by its interval.
+        limits = {**_HOOKS, 'interval': _FROM_ONE} if name == 'logger' else _HOOKS
+        yield from _numbers(hook, f'default_hooks.{name}', limits)
+    yield from _numbers(config.get('auto_scale_lr'), 'auto_scale_lr',
+                        {'base_batch_size': _FROM_ONE})
+    yield from _others(config)
+
+
+def _optimizers(wrapper: object, where: str) -> Iterator[BadValue]:
+    if not isinstance(wrapper, dict):
+        return
+    yield from _numbers(wrapper, where, {'accumulative_counts': _FROM_ONE})
+    scale = wrapper.get('loss_scale')
+    # mmengine refuses integers.
+    if not (scale in (None, 'dynamic') or isinstance(scale, dict)
+            or (isinstance(scale, float) and _is_within(scale, _POSITIVE))):
+        yield BadValue(f'{where}.loss_scale', scale, "'dynamic', a dict or a float above 0")
+    yield from _numbers(wrapper.get('clip_grad'), f'{where}.clip_grad',
+                        {'max_norm': _POSITIVE, 'clip_value': _POSITIVE, 'norm_type': _POSITIVE})
+    optimizer = wrapper.get('optimizer')
     if isinstance(optimizer, dict):
-        for key in ('lr', 'weight_decay', 'momentum'):
-            value = optimizer.get(key)
-            if value is not None and not (_is_number(value) and value >= 0):
-                yield (f'optim_wrapper.optimizer.{key}', value, 'a number from 0 on')
-    if isinstance(wrapper, dict) and wrapper.get('accumulative_counts') is not None:
-        yield from _whole('optim_wrapper.accumulative_counts', wrapper['accumulative_counts'], 1)
+        yield from _numbers(optimizer, f'{where}.optimizer', _OPTIMIZER)
+        betas = optimizer.get('betas')
+        if betas is not None and not (isinstance(betas, list | tuple) and len(betas) >= 2 and all(
+                _is_number(beta) and 0 <= beta < 1 for beta in betas)):
+            yield BadValue(f'{where}.optimizer.betas', betas, 'two numbers from 0 to below 1')
+    else:
+        # Several optimizers, each with a wrapper of its own.
+        for name, part in wrapper.items():
+            if isinstance(part, dict) and 'optimizer' in part:
+                yield from _optimizers(part, f'{where}.{name}')
 
 
-def _whole(where: str, value: object, least: int, most: int | None = None,
-           ) -> Iterator[tuple[str, object, str]]:
-    whole = _is_number(value) and value == int(value)  # type: ignore[call-overload]
-    if not whole or value < least or (most is not None and value > most):  # type: ignore[operator]
-        limits = f'from {least} on' if most is None else f'from {least} to {most}'
-        yield where, value, f'a whole number {limits}'
+def _schedules(schedules: object, where: str) -> Iterator[BadValue]:
+    if isinstance(schedules, list | tuple):
+        for number, schedule in enumerate(schedules):
+            yield from _schedules(schedule, f'{where}.{number}')
+    elif isinstance(schedules, dict) and 'type' not in schedules:
+        # By optimizer.
+        for name, part in schedules.items():
+            yield from _schedules(part, f'{where}.{name}')
+    elif isinstance(schedules, dict):
+        yield from _numbers(schedules, where, _SCHEDULER)
+        begin, end = schedules.get('begin', 0), schedules.get('end')
+        if _is_number(begin) and _is_number(end) and end <= begin:
+            yield BadValue(f'{where}.end', end, f'more than its begin, {begin}')
+        steps = schedules.get('milestones')
+        if steps is not None and not (isinstance(steps, list | tuple) and all(
+                _is_number(step) and step == int(step) and step >= 0 for step in steps)):
+            yield BadValue(f'{where}.milestones', steps, 'a list of whole numbers from 0 on')
+
+
+def _others(config: Config) -> Iterator[BadValue]:
+    for key in ('load_from', 'work_dir', 'experiment_name'):
+        if config.get(key) and not isinstance(config[key], str):
+            yield BadValue(key, config[key], 'a text')
+    if config.get('resume') and config.resume is not True:
+        yield BadValue('resume', config.resume, 'True or False; the file is named by load_from')
+    level = config.get('log_level')
+    if level and not (type(level) is int or (
+            isinstance(level, str) and isinstance(logging.getLevelName(level), int))):
+        yield BadValue('log_level', level, "a level such as 'INFO', 'WARNING' or 'ERROR'")
+
+
+def _numbers(part: object, where: str, limits: dict[str, _Number]) -> Iterator[BadValue]:
+    """Compare the numbers that a part of a config states; None stands for the default."""
+    for key, limit in limits.items() if isinstance(part, dict) else ():
+        value = part.get(key)  # type: ignore[attr-defined]
+        if value is not None and not _is_within(value, limit):
+            yield BadValue(f'{where}.{key}', value, _sentence(limit))
+
+
+def _is_within(value: object, limit: _Number) -> bool:
+    if not _is_number(value) or (limit.whole and value != int(value)):  # type: ignore[call-overload]
+        return False
+    return limit.least <= value <= limit.most and not (  # type: ignore[operator]
+        limit.above and value == limit.least)
+
+
+def _sentence(limit: _Number) -> str:
+    kind = 'a whole number' if limit.whole else 'a number'
+    if limit.above:
+        return f'{kind} above {limit.least:g}'
+    if limit.least == -math.inf:
+        return kind
+    return f'{kind} from {limit.least} ' + (
+        'on' if limit.most == math.inf else f'to {limit.most}')
 
 
 def _is_number(value: object) -> bool:
