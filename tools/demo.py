@@ -9,7 +9,7 @@ from eca_mm.utils.cli import run
 from eca_mm.utils.grammar import add_shared, check_device, new_parser, positive
 from eca_mm.utils.outputs import check_outputs
 from eca_mm.utils.results import write_results
-from eca_mm.utils.terminal import printable, working
+from eca_mm.utils.terminal import say, working
 from eca_mm.visualization.demo import predict_sources
 from eca_mm.visualization.predict import Predictor
 from eca_mm.visualization.sources import find_sources
@@ -49,7 +49,7 @@ def main() -> None:
     with working('Loading the model'):
         predictor = Predictor(config, args.checkpoint, args.device, args.score_thr)
     for note in predictor.notes:
-        print(printable(note, 500))
+        say(note)
     folder = args.out_dir
     if folder and scope(config) == 'mmdet':
         folder = os.path.join(folder, 'vis')
@@ -57,7 +57,7 @@ def main() -> None:
     if args.json:
         write_results(results, args.json, args.overwrite)
     if args.out_dir:
-        print(f'Pictures: {args.out_dir}')
+        say(f'Pictures: {args.out_dir}')
 
 
 if __name__ == '__main__':

@@ -16,6 +16,7 @@ from eca_mm.utils.errors import UserError
 from eca_mm.utils.grammar import new_parser, positive
 from eca_mm.utils.outputs import check_outputs
 from eca_mm.utils.results import write_results
+from eca_mm.utils.terminal import say
 from eca_mm.visualization.event_demo import ROWS, draw_predictions, row_config, run_row
 
 CONFIG = Path(__file__).resolve().parents[1] / (
@@ -59,8 +60,8 @@ def main() -> None:
     for row, found in figures.items():
         table.add_row(NAMES[row], *(f'{found[key]:.3f}' for key in ('ap', 'ap50', 'ap_dark')))
     Console().print(table)
-    print(f'Frame, events and both with predictions: {root}/*.png\n'
-          f'{time.monotonic() - start:.0f} s')
+    say(f'Frame, events and both with predictions: {root}/*.png\n'
+        f'{time.monotonic() - start:.0f} s')
     if args.json:
         write_results(figures, args.json, args.overwrite)
     if not {'frames', 'eca'} <= set(figures):

@@ -12,6 +12,7 @@ import numpy as np
 from mmengine.config import Config
 
 from eca_mm.utils.grammar import new_parser
+from eca_mm.utils.terminal import say
 
 TOOLS = Path(__file__).resolve().parent
 CONFIG = TOOLS.parent / 'configs/demo/mask-rcnn_eca-r18_fpn_1xb4-400it_shapes.py'
@@ -21,7 +22,7 @@ GOAL = 0.70
 def call(tool: str, *arguments) -> None:
     """Run a tool, showing its command; its failure, which it has told about, is ours."""
     command = [sys.executable, str(TOOLS / tool), *map(str, arguments)]
-    print(f'\n$ {shlex.join(command)}', flush=True)
+    say(f'\n$ {shlex.join(command)}')
     code = subprocess.call(command)
     if code:
         sys.exit(code)
@@ -56,7 +57,7 @@ def main() -> None:
                 f'train_cfg.max_iters={iters}']
     checkpoint = train / f'iter_{iters}.pth'
     if checkpoint.is_file():
-        print(f'{checkpoint} is there already; delete {root} to train again.')
+        say(f'{checkpoint} is there already; delete {root} to train again.')
     else:
         call('train.py', CONFIG, '--work-dir', train, '--resume', '--cfg-options', *options)
     call('test.py', CONFIG, checkpoint, '--work-dir', root / 'test', '--show-dir', pictures,
@@ -65,14 +66,14 @@ def main() -> None:
     # mmengine names the folder by the time, so the last one is this run's.
     metrics = json.loads(max((root / 'test').glob('*/*.json')).read_text())
     overview(pictures, root / 'predictions.png')
-    print(f'\nECA Mask R-CNN (ResNet-18) after {iters} iterations, shapes, val:\n\n'
-          '          AP     AP50')
+    say(f'\nECA Mask R-CNN (ResNet-18) after {iters} iterations, shapes, val:\n\n'
+        '          AP     AP50')
     for kind in ('bbox', 'segm'):
         # A detector that finds nothing at all gets no figures.
         ap, ap50 = (metrics.get(f'coco/{kind}_mAP{tail}', 0) for tail in ('', '_50'))
-        print(f'    {kind}  {ap:.3f}  {ap50:.3f}')
-    print(f'\nPredictions beside the ground truth: {root / "predictions.png"}, {pictures}/\n'
-          f'{time.monotonic() - start:.0f} s')
+        say(f'    {kind}  {ap:.3f}  {ap50:.3f}')
+    say(f'\nPredictions beside the ground truth: {root / "predictions.png"}, {pictures}/\n'
+        f'{time.monotonic() - start:.0f} s')
     for kind in ('bbox', 'segm'):
         ap50 = metrics.get(f'coco/{kind}_mAP_50', 0)
         if ap50 < GOAL:

@@ -5,7 +5,7 @@ from eca_mm.utils.cli import run
 from eca_mm.utils.grammar import new_parser
 from eca_mm.utils.outputs import check_outputs
 from eca_mm.utils.results import write_results
-from eca_mm.utils.terminal import printable_lines
+from eca_mm.utils.terminal import say
 
 
 def main() -> None:
@@ -16,7 +16,7 @@ def main() -> None:
     check_outputs(args)
     found = environment()
     for name, value in found.items():
-        print(printable_lines(f'{name}: {value}'))
+        say(f'{name}: {value}')
     if args.json:
         write_results(found, args.json, args.overwrite)
 

@@ -9,7 +9,7 @@ from eca_mm.utils.cli import run
 from eca_mm.utils.errors import UserError
 from eca_mm.utils.grammar import new_parser
 from eca_mm.utils.results import add_results
-from eca_mm.utils.terminal import console
+from eca_mm.utils.terminal import console, say
 
 
 def main() -> None:
@@ -53,9 +53,9 @@ def main() -> None:
         return
     profile = profile_data(runner, args.profile_data or worker_choices())
     console().print(profile.table())
-    print(f'num_workers={profile.best.workers} is '
-          + ('enough.' if profile.best.waiting(profile.step) < STARVED else
-             'the best of them, but the model still waits for data.'))
+    say(f'num_workers={profile.best.workers} is '
+        + ('enough.' if profile.best.waiting(profile.step) < STARVED else
+           'the best of them, but the model still waits for data.'))
     add_results(profile.figures(), config.work_dir, 'data_profile.json')
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from eca_mm.utils.config_names import config_path
 from eca_mm.utils.errors import UserError
 from eca_mm.utils.signatures import nearest
-from eca_mm.utils.terminal import printable
+from eca_mm.utils.terminal import printable, say
 
 PACKAGES = ('mmdet', 'mmpretrain')
 
@@ -79,7 +79,7 @@ def run_other_tool(package: str, tool: str | None, arguments: list[str]) -> None
         UserError: If there is no such tool, or no such config.
     """
     if tool is None:
-        print('\n'.join(other_tools(package)))
+        say('\n'.join(other_tools(package)))
         return
     path = find_other_tool(package, tool)
     sys.argv = [str(path), *(config_path(argument) if re.match(r'\w+::', argument) else argument

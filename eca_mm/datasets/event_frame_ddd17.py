@@ -9,6 +9,7 @@ from mmengine.utils import track_iter_progress
 
 from eca_mm.utils.atomic_files import write_atomically
 from eca_mm.utils.errors import UserError
+from eca_mm.utils.terminal import say
 
 from .event_frame_records import Frame, Report, check_targets, read_csv_labels, write_split
 
@@ -54,10 +55,10 @@ def convert_ddd17(root: str | os.PathLike,
     report = Report()
     for split, folder in _SPLITS.items():
         boxes = read_csv_labels(labels / f'labels_filtered_{folder}.csv', CLASSES)
-        print(f'{split}: {len(boxes)} labelled frames', flush=True)
+        say(f'{split}: {len(boxes)} labelled frames')
         frames = [_frame(root, folder, name, entries, report)
                   for name, entries in track_iter_progress(sorted(boxes.items()))]
-        print(flush=True)
+        say()
         write_split(out, names[split], split, [frame for frame in frames if frame], CLASSES, report)
     for part, name in lists.items():
         chosen = sorted(os.path.splitext(os.path.basename(name))[0]

@@ -15,6 +15,7 @@ from eca_mm.events import Calibration, DSECEventFile, frame_map, read_rectify_ma
 from eca_mm.utils.atomic_files import write_atomically
 from eca_mm.utils.errors import UserError
 from eca_mm.utils.listing import some
+from eca_mm.utils.terminal import say
 
 from .event_frame_records import Frame, Report, check_targets, read_csv_labels, write_split
 from .event_frame_splits import CSV_CLASSES, CSV_SPLIT, DET_CLASSES, DET_SPLIT
@@ -170,7 +171,7 @@ def _csv_frames(root: Path, split: dict, view: str, window: int, report: Report,
             boxes.setdefault(name, []).extend(entries)
     recordings = _recordings(root, split, report)
     found: dict[str, list[Frame]] = {part: [] for part in split}
-    print(f'{len(boxes)} labelled frames', flush=True)
+    say(f'{len(boxes)} labelled frames')
     for name in track_iter_progress(sorted(boxes)):
         match = re.fullmatch(r'(?:.*/)?([^/]+)/left/(\d{6})\.npz', name)
         if match is None or not any(match[1] in names for names in split.values()):
@@ -191,7 +192,7 @@ def _csv_frames(root: Path, split: dict, view: str, window: int, report: Report,
         if frame is not None:
             frame.boxes = boxes[name]
             found[part].append(frame)
-    print(flush=True)
+    say()
     return found
 
 
@@ -219,7 +220,7 @@ def _tracked_frames(root: Path, split: dict, view: str, window: int, report: Rep
                         '--labels too.')
     found: dict[str, list[Frame]] = {part: [] for part in split}
     recordings = _recordings(root, split, report)
-    print(f'{len(recordings)} sequences', flush=True)
+    say(f'{len(recordings)} sequences')
     for part, recording in track_iter_progress(list(recordings.values())):
         tracks = read_tracks(recording.folder / 'object_detections/left/tracks.npy')
         place = np.searchsorted(recording.times, tracks['t'].astype(np.int64))
@@ -242,7 +243,7 @@ def _tracked_frames(root: Path, split: dict, view: str, window: int, report: Rep
                 frame.extra.append(dict(track_id=int(box['track_id']),
                                         confidence=float(box['class_confidence'])))
             found[part].append(frame)
-    print(flush=True)
+    say()
     return found
 
 

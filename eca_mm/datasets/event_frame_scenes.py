@@ -14,6 +14,7 @@ from mmengine.utils import track_iter_progress
 
 from eca_mm.events import simulate_events, write_dsec_events
 from eca_mm.utils.errors import UserError
+from eca_mm.utils.terminal import say
 
 from .event_frame_records import Frame, Report, write_split
 
@@ -63,14 +64,14 @@ def draw_event_scenes(out: str | os.PathLike,
         root = Path(scratch, 'new')
         for split, count in sequences.items():
             found: list[Frame] = []
-            print(f'Drawing {count} recordings for {split}', flush=True)
+            say(f'Drawing {count} recordings for {split}')
             for number in track_iter_progress(range(count)):
                 # A generator per recording, the same for the test split and its dark twin.
                 rng = random.Random(f'{seed} {"test" if split == "dark" else split} {number}')
                 exposures = _exposures(split, frames, badly_exposed, rng)
                 found += _record(root, f'{split}_{number:03d}', frames, (height, width),
                                  exposures, rng)
-            print(flush=True)
+            say()
             write_split(root / 'annotations', f'{split}.json', split, found, CLASSES, report)
         os.rename(root, out)
     report.files = [str(out / 'annotations' / os.path.basename(path)) for path in report.files]

@@ -5,13 +5,13 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from mmengine.config import DictAction
 
 from .errors import UserError
-from .terminal import printable
+from .terminal import printable, printable_lines, say
 
 # How `python -m eca_mm` or `eca-mm` called the tool; None where its own file was run.
 called_as: str | None = None
@@ -36,8 +36,8 @@ class _Force(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace,
                  values: Any, option_string: str | None = None) -> None:
         namespace.overwrite = True
-        print('--force is deprecated and will be removed in the next version; use --overwrite.',
-              file=sys.stderr)
+        say('--force is deprecated and will be removed in the next version; use --overwrite.',
+            error=True)
 
 
 class HelpFormatter(argparse.HelpFormatter):
@@ -50,6 +50,13 @@ class HelpFormatter(argparse.HelpFormatter):
         if text.startswith('example: '):
             return text
         return super()._fill_text(text, width, indent)
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse's, but a shell's pattern may have put names of files onto the command line."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable_lines(message))
 
 
 # Every argument that more than one tool has, in the order of their help.
@@ -96,7 +103,7 @@ def new_parser(description: str, example: str, *shared: str, force: bool = False
     Returns:
         argparse.ArgumentParser: To which the tool adds its own arguments.
     """
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=_program(example), description=description,
         epilog=f'example: {shown_example(example)}', formatter_class=HelpFormatter)
     add_shared(parser, *shared, force=force, **changes)

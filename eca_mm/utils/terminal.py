@@ -45,6 +45,18 @@ def printable_lines(text: str, limit: int = 4000) -> str:
     return '\n'.join(printable(line.expandtabs(4), limit) for line in str(text).split('\n'))
 
 
+def say(text: object = '', error: bool = False) -> None:
+    """Print a line or several, with what names from files could do to a terminal made visible.
+
+    All tools print by this or by :func:`show_table`.
+
+    Args:
+        text (object): What to print; its ``str`` is taken.
+        error (bool): Whether it goes to standard error. Defaults to False.
+    """
+    print(printable_lines(str(text)), file=sys.stderr if error else sys.stdout, flush=True)
+
+
 def _cut(text: str, limit: int) -> str:
     if len(text) <= limit:
         return text

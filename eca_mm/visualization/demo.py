@@ -1,12 +1,11 @@
 """Predictions for pictures, folders, videos and cameras, drawn and listed."""
 import os
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 from eca_mm.utils.errors import UserError
 from eca_mm.utils.outputs import refuse_inputs
-from eca_mm.utils.terminal import printable, progress
+from eca_mm.utils.terminal import printable, progress, say
 
 from .drawing import picture_name, write_picture
 from .predict import Predictor, summary
@@ -41,7 +40,7 @@ def predict_sources(predictor: Predictor, sources: Sources, folder: str | None,
         if path in targets:
             write_picture(predictor.draw(prediction), targets[path])
         most = None if predictor.detects else 1
-        print(f'{printable(path)}: {summary(prediction.found, most)}')
+        say(f'{printable(path)}: {summary(prediction.found, most)}')
         results.append(dict(file=path, predictions=prediction.found))
     for path in sources.videos:
         try:
@@ -55,15 +54,15 @@ def predict_sources(predictor: Predictor, sources: Sources, folder: str | None,
     if not done:
         raise UserError(results[0]['error'] if len(results) == 1 else
                         f'None of the {failed} pictures and videos can be used.')
-    print(f'{done} of {done + failed} pictures and videos'
-          + ''.join(f', {note}' for note in notes))
+    say(f'{done} of {done + failed} pictures and videos'
+        + ''.join(f', {note}' for note in notes))
     return results
 
 
 def _skipped(path: str, error: UserError, sources: Sources) -> dict[str, Any]:
     # A single source's error is the tool's.
     if len(sources.images) + len(sources.videos) > 1:
-        print(f'Skipped: {printable(error, 500)}', file=sys.stderr)
+        say(f'Skipped: {printable(error, 500)}', error=True)
     return dict(file=path, error=str(error))
 
 
@@ -82,11 +81,11 @@ def _predict_video(predictor: Predictor, path: str, target: str | None,
                                 predictions=prediction.found))
     except KeyboardInterrupt:
         # The usual end of a camera: what there is becomes the video.
-        print('Interrupted.', file=sys.stderr)
+        say('Interrupted.', error=True)
     finally:
         if out is not None:
             out.close()
-    print(f'{printable(path)}: {len(results)} frames')
+    say(f'{printable(path)}: {len(results)} frames')
     return results
 
 

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from eca_mm.datasets.loading import LoadImage
 from eca_mm.engine.config import scope
 from eca_mm.utils.outputs import refuse_inputs
+from eca_mm.utils.terminal import say
 
 from .drawing import Drawer, picture_name, write_picture
 from .fonts import legible_names
@@ -65,7 +66,7 @@ class SavePicturesHook(Hook):
         """Say how many pictures there are."""
         count = len(set().union(*all_gather_object(self.written)))
         if is_main_process():
-            print(f'Pictures: {count} in {self.folder}', flush=True)
+            say(f'Pictures: {count} in {self.folder}')
 
     def _image(self, path: str, sample: BaseDataElement) -> np.ndarray:
         height, width = sample.ori_shape[:2]

@@ -8,6 +8,7 @@ from eca_mm.utils.atomic_files import write_atomically
 from eca_mm.utils.cli import run
 from eca_mm.utils.errors import UserError
 from eca_mm.utils.grammar import new_parser
+from eca_mm.utils.terminal import say
 
 PAGE = Path(__file__).resolve().parents[2] / 'docs/any_network.md'
 
@@ -20,14 +21,14 @@ def main() -> None:
     args = parser.parse_args()
     table = networks_table()
     if args.print or not args.overwrite:
-        print(table, end='')
+        say(table.rstrip())
         return
     if not PAGE.is_file():
         raise UserError('The page belongs to a checkout of the project; here is only an installed '
                         'package: print the table (without --overwrite).')
     page = re.sub(f'{BEGIN}.*{END}\n', lambda _: table, PAGE.read_text(), flags=re.DOTALL)
     write_atomically(page.encode(), PAGE)
-    print(f'Wrote {PAGE}')
+    say(f'Wrote {PAGE}')
 
 
 if __name__ == '__main__':

@@ -10,7 +10,7 @@ from eca_mm.utils.cli import run
 from eca_mm.utils.grammar import new_parser, positive
 from eca_mm.utils.outputs import check_outputs
 from eca_mm.utils.results import write_results
-from eca_mm.utils.terminal import progress
+from eca_mm.utils.terminal import progress, say
 
 
 def parse() -> argparse.Namespace:
@@ -67,7 +67,7 @@ def main() -> None:
         args.mode, args.models, settings, rounds=args.rounds,
         min_time=defaults.min_time if args.min_time is None else args.min_time,
         progress=lambda turns, total=None: progress(turns, 'Measuring', total))
-    print(report.markdown())
+    say(report.markdown())
     if args.json:
         write_results(report.figures, args.json, args.overwrite)
     if args.chart:

@@ -10,7 +10,7 @@ from eca_mm.utils.cli import run
 from eca_mm.utils.grammar import new_parser, positive
 from eca_mm.utils.outputs import check_outputs
 from eca_mm.utils.results import write_results
-from eca_mm.utils.terminal import printable_lines, working
+from eca_mm.utils.terminal import say, working
 
 
 def main() -> None:
@@ -35,10 +35,10 @@ def main() -> None:
         config = load_config(args.config, args.cfg_options, checked=False)
         findings = check_config(config, args.gpus)
     for finding in findings:
-        print(printable_lines(f'{finding.level}: {finding.where}: {finding.message}\n'
-                              f'    expected: {finding.expected}'))
+        say(f'{finding.level}: {finding.where}: {finding.message}\n'
+            f'    expected: {finding.expected}')
     levels = [finding.level for finding in findings]
-    print(f'{args.config}: {levels.count("error")} errors, {levels.count("warning")} warnings')
+    say(f'{args.config}: {levels.count("error")} errors, {levels.count("warning")} warnings')
     if args.json:
         write_results([asdict(finding) for finding in findings], args.json,
                       args.overwrite)

@@ -8,7 +8,7 @@ from eca_mm.utils.cli import run
 from eca_mm.utils.grammar import new_parser, side
 from eca_mm.utils.outputs import check_outputs
 from eca_mm.utils.results import write_results
-from eca_mm.utils.terminal import show_table, working
+from eca_mm.utils.terminal import say, show_table, working
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
         model = build_model(load_config(args.config, args.cfg_options))
         cost = measure_complexity(model, args.shape and tuple(args.shape))
 
-    print(f'{args.config}, one image of {cost.shape[0]} x {cost.shape[1]} pixels (H x W)')
+    say(f'{args.config}, one image of {cost.shape[0]} x {cost.shape[1]} pixels (H x W)')
     show_table(('', 'exactly', 'rounded'), [
         ('parameters', f'{cost.params:,}', f'{cost.params / 1e6:.3f} M'),
         ('trainable parameters', f'{cost.trainable_params:,}',

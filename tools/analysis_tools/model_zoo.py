@@ -7,6 +7,7 @@ from eca_mm.utils.atomic_files import write_atomically
 from eca_mm.utils.cli import run
 from eca_mm.utils.errors import UserError
 from eca_mm.utils.grammar import new_parser
+from eca_mm.utils.terminal import say
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,7 +23,7 @@ def main() -> None:
     index = ROOT / 'model-index.yml'
     page = model_zoo(index)
     if args.print or not args.overwrite:
-        print(page, end='')
+        say(page.rstrip())
         return
     if not (ROOT / 'docs').is_dir():
         raise UserError('The pages belong to a checkout of the project; here is only an installed '
@@ -30,7 +31,7 @@ def main() -> None:
     pages = {family.readme: family.updated_readme() for family in load_families(index)}
     for path, text in {**pages, ROOT / 'docs/model_zoo.md': page}.items():
         write_atomically(text.encode(), path)
-        print(f'Wrote {path}')
+        say(f'Wrote {path}')
 
 
 if __name__ == '__main__':

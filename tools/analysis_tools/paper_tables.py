@@ -7,7 +7,7 @@ from eca_mm.utils.cli import run
 from eca_mm.utils.grammar import new_parser
 from eca_mm.utils.outputs import check_outputs
 from eca_mm.utils.results import write_results
-from eca_mm.utils.terminal import progress
+from eca_mm.utils.terminal import progress, say
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
         write_atomically(page.encode(), args.out)
     if args.json:
         write_results(tables, args.json, args.overwrite)
-    print(page)
+    say(page)
 
 
 if __name__ == '__main__':

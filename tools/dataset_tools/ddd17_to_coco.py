@@ -4,6 +4,7 @@ import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled 
 from eca_mm.datasets.event_frame_ddd17 import convert_ddd17
 from eca_mm.utils.cli import run
 from eca_mm.utils.grammar import new_parser
+from eca_mm.utils.terminal import say
 
 
 def main() -> None:
@@ -18,7 +19,7 @@ def main() -> None:
     parser.add_argument('labels', help='folder of labels_filtered_train.csv, ..._test_all.csv, '
                         '..._test_day.csv and ..._test_night.csv')
     args = parser.parse_args()
-    print(convert_ddd17(**vars(args)))
+    say(convert_ddd17(**vars(args)))
 
 
 if __name__ == '__main__':

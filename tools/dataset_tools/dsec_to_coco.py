@@ -4,6 +4,7 @@ import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled 
 from eca_mm.datasets.event_frame_dsec import convert_dsec
 from eca_mm.utils.cli import run
 from eca_mm.utils.grammar import new_parser, positive
+from eca_mm.utils.terminal import say
 
 
 def main() -> None:
@@ -27,7 +28,7 @@ def main() -> None:
     parser.add_argument('--npz', metavar='FOLDER',
                         help='folder in ROOT of published voxel grids, used in place of events.h5')
     args = parser.parse_args()
-    print(convert_dsec(**vars(args)))
+    say(convert_dsec(**vars(args)))
 
 
 if __name__ == '__main__':

@@ -4,6 +4,7 @@ import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled 
 from eca_mm.datasets.shapes import make_shapes
 from eca_mm.utils.cli import run
 from eca_mm.utils.grammar import new_parser
+from eca_mm.utils.terminal import say
 
 
 def main() -> None:
@@ -21,7 +22,7 @@ def main() -> None:
     parser.add_argument('--seed', type=int, default=0, help='seed of the drawing (0)')
     args = parser.parse_args()
     out = make_shapes(**vars(args))
-    print(f'Wrote {args.num_train} train and {args.num_val} val images to {out}')
+    say(f'Wrote {args.num_train} train and {args.num_val} val images to {out}')
 
 
 if __name__ == '__main__':

@@ -16,7 +16,7 @@ from eca_mm.utils.cli import run
 from eca_mm.utils.errors import UserError
 from eca_mm.utils.grammar import add_shared, new_parser, side
 from eca_mm.utils.outputs import check_outputs
-from eca_mm.utils.terminal import working
+from eca_mm.utils.terminal import say, working
 
 
 def main() -> None:
@@ -58,8 +58,8 @@ def main() -> None:
         differences = compare(model, path, args.format, shapes_to_try(
             shape, args.fixed_size, input_channels(built)))
         for found in differences:
-            print(f'{" x ".join(map(str, found.shape))}: largest difference {found.largest:.2g}, '
-                  f'{found.relative:.2g} of the largest value')
+            say(f'{" x ".join(map(str, found.shape))}: largest difference {found.largest:.2g}, '
+                f'{found.relative:.2g} of the largest value')
         worst = max(found.relative for found in differences)
         # Written so that NaN is refused as well.
         if not worst <= TOLERANCE:
@@ -67,7 +67,7 @@ def main() -> None:
                             f'more than the {TOLERANCE:g} that rounding explains: nothing was '
                             'written.')
         write_atomically(path.read_bytes(), args.out)
-    print(f'Wrote {args.out}, {os.path.getsize(args.out) / 1e6:.1f} MB')
+    say(f'Wrote {args.out}, {os.path.getsize(args.out) / 1e6:.1f} MB')
 
 
 if __name__ == '__main__':

@@ -7,7 +7,7 @@ from eca_mm.checkpoints.publishing import publish, published_weights
 from eca_mm.compat import load_checkpoint_file
 from eca_mm.utils.cli import run
 from eca_mm.utils.grammar import add_shared, new_parser
-from eca_mm.utils.terminal import printable
+from eca_mm.utils.terminal import printable, say
 
 
 def main() -> None:
@@ -26,10 +26,10 @@ def main() -> None:
 
     checkpoint = load_checkpoint_file(args.src)
     weights, meta = published_weights(checkpoint)
-    print(f'{len(weights)} weights ({meta["weights"]}), {_names(meta)}; left out: '
-          f'{_names(set(checkpoint) - {"meta", "state_dict"} - set(weights)) or "none"}')
+    say(f'{len(weights)} weights ({meta["weights"]}), {_names(meta)}; left out: '
+        f'{_names(set(checkpoint) - {"meta", "state_dict"} - set(weights)) or "none"}')
     if not args.dry_run:
-        print(f'Wrote {publish(checkpoint, args.dst, args.overwrite)}')
+        say(f'Wrote {publish(checkpoint, args.dst, args.overwrite)}')
 
 
 def _names(keys: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled 
 from eca_mm.utils.cli import run
 from eca_mm.utils.grammar import labels_for
 from eca_mm.utils.results import write_results
-from eca_mm.utils.terminal import printable, progress, show_table
+from eca_mm.utils.terminal import progress, say, show_table
 from eca_mm.visualization.bubbles import draw_bubbles, paper_bubbles, run_bubble
 from eca_mm.visualization.command import check_picture, picture_parser
 from eca_mm.visualization.runs import read_run, run_files
@@ -45,11 +45,11 @@ def main() -> None:
         (bubble.family, bubble.backbone, f'{bubble.params:,}', f'{bubble.flops / 1e9:.3f} G',
          f'{bubble.accuracy:.2f}', bubble.source) for bubble in bubbles])
     for note in (note for part in runs for note in part.notes):
-        print(printable(note, 1000))
+        say(note)
     if args.json:
         write_results({'models': [asdict(bubble) for bubble in bubbles]}, args.json,
                       args.overwrite)
-    print(f'Picture: {args.out}')
+    say(f'Picture: {args.out}')
 
 
 if __name__ == '__main__':

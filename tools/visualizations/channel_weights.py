@@ -6,7 +6,7 @@ from dataclasses import asdict
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
 from eca_mm.utils.cli import run
 from eca_mm.utils.results import write_results
-from eca_mm.utils.terminal import show_table
+from eca_mm.utils.terminal import say, show_table
 from eca_mm.visualization.channel_weights import (
     collect_channel_weights,
     draw_channel_weights,
@@ -69,7 +69,7 @@ def main() -> None:
     if args.json:
         write_results({label: {name: asdict(cell) for name, cell in measured.items()}
                        for label, measured in figures.items()}, args.json, args.overwrite)
-    print(f'Picture: {args.out}\nFigures: {archive}')
+    say(f'Picture: {args.out}\nFigures: {archive}')
 
 
 if __name__ == '__main__':

@@ -4,7 +4,7 @@ import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled 
 from eca_mm.utils.cli import run
 from eca_mm.utils.grammar import labels_for
 from eca_mm.utils.results import write_results
-from eca_mm.utils.terminal import printable, progress, show_table
+from eca_mm.utils.terminal import progress, say, show_table
 from eca_mm.visualization.command import check_picture, picture_parser
 from eca_mm.visualization.compare_runs import (
     KINDS,
@@ -43,10 +43,10 @@ def main() -> None:
             for label, values in rows.items()], title=f'AP of {KINDS[kind]}, %')
     notes = [note for part in runs.values() for note in part.notes]
     for note in notes + differing_ends(runs):
-        print(printable(note, 1000))
+        say(note)
     if args.json:
         write_results(results, args.json, args.overwrite)
-    print(f'Picture: {args.out}')
+    say(f'Picture: {args.out}')
 
 
 if __name__ == '__main__':

@@ -11,6 +11,7 @@ from eca_mm.utils.cli import run
 from eca_mm.utils.errors import UserError
 from eca_mm.utils.grammar import new_parser, positive
 from eca_mm.utils.outputs import check_output
+from eca_mm.utils.terminal import say
 from eca_mm.visualization.event_frames import draw_records, draw_sequence
 
 
@@ -53,7 +54,7 @@ def main() -> None:
     for name, picture in pictures:
         write_atomically(cv2.imencode('.png', picture)[1].tobytes(),
                          os.path.join(args.out_dir, name))
-    print(f'{len(pictures)} pictures: {args.out_dir}')
+    say(f'{len(pictures)} pictures: {args.out_dir}')
 
 
 if __name__ == '__main__':

@@ -5,7 +5,7 @@ from pathlib import Path
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
 from eca_mm.utils.cli import run
 from eca_mm.utils.results import write_results
-from eca_mm.utils.terminal import printable, show_table
+from eca_mm.utils.terminal import printable, say, show_table
 from eca_mm.visualization.command import add_models, check_picture, named_models, picture_parser
 from eca_mm.visualization.gap_activations import collect_averages, draw_averages
 from eca_mm.visualization.style import save_picture
@@ -50,11 +50,11 @@ def main() -> None:
     show_table((*['model'] * several, 'block', 'image', 'neighbours (p)', 'period', 'peak (p)'),
                rows)
     for group in groups:
-        print(f'{printable(group.model)} {group.block}: correlation between images '
-              f'{group.agreement:.2f}')
+        say(f'{printable(group.model)} {group.block}: correlation between images '
+            f'{group.agreement:.2f}')
     if args.json:
         write_results({'rows': figures}, args.json, args.overwrite)
-    print(f'Picture: {args.out}')
+    say(f'Picture: {args.out}')
 
 
 if __name__ == '__main__':

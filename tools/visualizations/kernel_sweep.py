@@ -5,7 +5,7 @@ from dataclasses import asdict
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
 from eca_mm.utils.cli import run
 from eca_mm.utils.results import write_results
-from eca_mm.utils.terminal import printable, progress, show_table
+from eca_mm.utils.terminal import progress, say, show_table
 from eca_mm.visualization.command import check_picture, picture_parser
 from eca_mm.visualization.kernel_sweep import draw_kernel_sweep, swept
 from eca_mm.visualization.runs import read_run, run_files
@@ -36,11 +36,11 @@ def main() -> None:
         (path, part.network, part.kernel, f'{part.result:.4g}')
         for path, part in zip(args.work_dirs, runs, strict=True)])
     for note in (note for part in read for note in part.notes):
-        print(printable(note, 1000))
+        say(note)
     if args.json:
         write_results({path: asdict(part) for path, part in zip(args.work_dirs, runs, strict=True)},
                       args.json, args.overwrite)
-    print(f'Picture: {args.out}')
+    say(f'Picture: {args.out}')
 
 
 if __name__ == '__main__':

@@ -14,7 +14,7 @@ from eca_mm.utils.atomic_files import write_atomically
 from eca_mm.utils.errors import UserError
 from eca_mm.utils.grammar import add_shared, new_parser
 from eca_mm.utils.outputs import check_outputs
-from eca_mm.utils.terminal import console, printable, show_table, working
+from eca_mm.utils.terminal import console, printable, say, show_table, working
 from eca_mm.version import __version__
 
 from .conversion import Conversion
@@ -70,25 +70,25 @@ def run_converter(args: argparse.Namespace, converter: Callable[[Mapping], Conve
         show_table(('in the source', 'here', 'shape'), [
             (theirs, ours, ' x '.join(map(str, conversion.weights[ours].shape)))
             for theirs, ours in conversion.names.items()], title='weights')
-    print(conversion.summary())
+    say(conversion.summary())
     for note in conversion.notes:
-        print(printable(note, 1000))
+        say(note)
     meta = dict(eca_mm_version=__version__)
     if beside is not None:
         meta['config'] = beside.name
-        print(f'No config of ours has exactly these layers; {beside} changes configs/'
-              f'{conversion.base} to fit.')
+        say(f'No config of ours has exactly these layers; {beside} changes configs/'
+            f'{conversion.base} to fit.')
     elif conversion.base is not None:
         meta['config'] = f'eca_mm::{conversion.base}'
-        print(f'The config of these weights is configs/{conversion.base} ({meta["config"]}).')
+        say(f'The config of these weights is configs/{conversion.base} ({meta["config"]}).')
     if args.dry_run:
-        print('Nothing was written (--dry-run).')
+        say('Nothing was written (--dry-run).')
         return
     if beside is not None:
         write_atomically(conversion.config_text().encode(), beside)
-        print(f'Wrote {beside}')
+        say(f'Wrote {beside}')
     save_weights(conversion.weights, args.dst, meta)
-    print(f'Wrote {args.dst}')
+    say(f'Wrote {args.dst}')
 
 
 def save_weights(weights: Mapping[str, Tensor], path: str | Path, meta: Mapping) -> None:

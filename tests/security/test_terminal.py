@@ -1,0 +1,62 @@
+"""What a terminal gets to see of names in files: text, whatever is in them."""
+import ast
+import logging
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from eca_mm.utils.cli import _PrintableRecord
+from eca_mm.utils.grammar import new_parser
+from eca_mm.utils.terminal import say, show_table
+
+ROOT = Path(__file__).resolve().parents[2]
+# A title, a cleared screen, a bell, text from right to left, an invisible character.
+HOSTILE = 'a\x1b]0;x\x07\x1b[2J\x9b31m\u202eb\u200bc\r\x08\ud800'
+# These print constants, or escape what they print.
+PRINTERS = {'eca_mm/utils/terminal.py', 'eca_mm/utils/cli.py', 'eca_mm/__main__.py',
+            'tools/launch.py'}
+
+
+def harmless(text):
+    text.encode()
+    return all(char == '\n' or char.isprintable() for char in text)
+
+
+def test_say(capsys):
+    say(f'{HOSTILE}\nsecond line')
+    say(HOSTILE, error=True)
+    show_table((HOSTILE, 'b'), [(HOSTILE, 1)], title=HOSTILE)
+    shown = capsys.readouterr()
+    assert harmless(shown.out) and harmless(shown.err)
+    assert r'\x1b[2J' in shown.out and r'\u202e' in shown.err and 'second line' in shown.out
+    say('x' * 10**6)
+    assert len(capsys.readouterr().out) < 5000
+
+
+def test_misuse_of_a_command_line(capsys):
+    parser = new_parser('About.', 'python tools/test.py x', 'config', 'launcher')
+    for arguments in ([HOSTILE, HOSTILE], ['x', f'--{HOSTILE}'], ['x', '--launcher', HOSTILE]):
+        with pytest.raises(SystemExit):
+            parser.parse_args(arguments)
+        assert harmless(capsys.readouterr().err)
+
+
+def test_log():
+    record = _PrintableRecord('x', logging.INFO, '', 1, '%s is bad', (HOSTILE, ), None)
+    assert harmless(record.getMessage())
+
+
+def test_nothing_is_printed_in_another_way():
+    files = subprocess.run(['git', 'ls-files', 'eca_mm/*.py', 'tools/*.py'], cwd=ROOT, text=True,
+                           capture_output=True, check=True).stdout.split()
+    assert len(files) > 100
+    found = []
+    for name in set(files) - PRINTERS:
+        for node in ast.walk(ast.parse((ROOT / name).read_text())):
+            if isinstance(node, ast.Call) and (
+                    (isinstance(node.func, ast.Name) and node.func.id == 'print')
+                    or (isinstance(node.func, ast.Attribute)
+                        and ast.unparse(node.func) in ('sys.stdout.write', 'sys.stderr.write'))):
+                found.append(f'{name}:{node.lineno}')
+    assert not found, 'eca_mm.utils.terminal.say escapes what names from files hold'
