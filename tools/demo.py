@@ -4,7 +4,6 @@ import os
 
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
 from eca_mm.engine.config import load_config, scope
-from eca_mm.engine.inputs import input_files
 from eca_mm.utils.cli import run
 from eca_mm.utils.grammar import add_shared, check_device, new_parser, positive
 from eca_mm.utils.outputs import check_outputs
@@ -41,10 +40,9 @@ def main() -> None:
         parser.error('give --out-dir for pictures, --json for a file of predictions, or both')
 
     sources = find_sources(args.image, args.out_dir)
-    config = load_config(args.config, args.cfg_options)
     check_outputs(args, *filter(None, [args.out_dir]),
-                  inputs=[*input_files(config), *sources.images, *sources.videos,
-                          *filter(None, [sources.root])])
+                  inputs=[*sources.images, *sources.videos, *filter(None, [sources.root])])
+    config = load_config(args.config, args.cfg_options)
     check_device(args.device)
     with working('Loading the model'):
         predictor = Predictor(config, args.checkpoint, args.device, args.score_thr)

@@ -5,7 +5,6 @@ import os
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
 from eca_mm.deploy import FuseHook
 from eca_mm.engine.config import load_config, use_work_dir
-from eca_mm.engine.inputs import input_files
 from eca_mm.engine.outputs import dump_predictions
 from eca_mm.engine.runner import build_runner
 from eca_mm.engine.tta import use_tta
@@ -35,6 +34,7 @@ def main() -> None:
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         parser.error(f'--out must end in .pkl or .pickle, but got {args.out}')
 
+    check_outputs(args, *filter(None, [args.show_dir]))
     config = load_config(args.config, args.cfg_options)
     config.launcher = args.launcher
     if config.get('test_cfg') is None:
@@ -42,7 +42,6 @@ def main() -> None:
     if not os.path.isfile(args.checkpoint) and '://' not in args.checkpoint:
         raise UserError(f'Checkpoint {args.checkpoint} does not exist; give the path of a .pth '
                         'file.')
-    check_outputs(args, *filter(None, [args.show_dir]), inputs=input_files(config))
     use_work_dir(config, args.config, args.work_dir)
     config.load_from, config.resume = args.checkpoint, False
     if args.tta:

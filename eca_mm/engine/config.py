@@ -12,9 +12,11 @@ from mmengine.runner import Runner
 from eca_mm.compat.data_files import SUFFIXES, load_data_file
 from eca_mm.utils.config_names import config_path
 from eca_mm.utils.errors import UserError
+from eca_mm.utils.outputs import keep_data
 from eca_mm.utils.signatures import nearest
 from eca_mm.utils.terminal import printable
 
+from .inputs import input_files
 from .old_settings import old_settings
 from .values import check_values
 
@@ -39,8 +41,9 @@ def load_config(path: str, options: dict | None = None, checked: bool = True) ->
         Config: The resolved config.
 
     Raises:
-        UserError: If the file, one of its bases or an override cannot be used, or if a top-level
-            key is nearly one that mmengine knows.
+        UserError: If the file, one of its bases or an override cannot be used, if a top-level
+            key is nearly one that mmengine knows, or if it names a file that the running command
+            would write over.
     """
     path = config_path(path)
     if not os.path.isfile(path):
@@ -60,6 +63,7 @@ def load_config(path: str, options: dict | None = None, checked: bool = True) ->
         except Exception as error:
             raise UserError(f'--cfg-options {key}={value} does not fit the config: '
                             f'{_one_line(error)}.') from error
+    keep_data(input_files(config))
     if checked:
         check_keys(config)
     return config

@@ -38,7 +38,7 @@ def _with_bases(path: str) -> Iterator[str]:
 
 def _strings(node: object, roots: tuple[str, ...]) -> Iterator[str]:
     if isinstance(node, str):
-        yield from (os.path.join(root, node) for root in roots)
+        yield from (os.path.expanduser(os.path.join(root, node)) for root in roots)
     elif isinstance(node, dict):
         root = node.get('data_root')
         if isinstance(root, str):

@@ -1,10 +1,15 @@
 """Whether what a tool makes may be written where it should go."""
 import argparse
 import os
+import weakref
 from collections.abc import Iterable
 
 from .errors import UserError
 from .terminal import printable
+
+_IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.gif', '.npy', '.npz')
+# What the command in progress writes, as long as its arguments exist.
+_command: tuple[weakref.ref, list] | None = None
 
 
 def check_output(path: str | os.PathLike, overwrite: bool,
@@ -53,6 +58,54 @@ def refuse_inputs(path: str | os.PathLike, inputs: Iterable[str | os.PathLike]) 
                             'this command write over; choose another path.')
 
 
+def keep_data(paths: Iterable[str | os.PathLike]) -> None:
+    """Refuse to go on with a command that would write over data.
+
+    Reading a config leads to it, so no tool has to know which files a config names.
+
+    Args:
+        paths (Iterable[str | os.PathLike]): Files and folders that the command reads besides those
+            on its command line.
+
+    Raises:
+        UserError: If an output that :func:`check_outputs` was told of is one of the files, or a
+            file in one of the folders.
+    """
+    if _command is None or _command[0]() is None:
+        return
+    paths = list(paths)
+    for output in _command[1]:
+        refuse_inputs(output, paths)
+        refuse_contents(output, paths)
+
+
+def refuse_contents(path: str | os.PathLike, folders: Iterable[str | os.PathLike]) -> None:
+    """Make sure that an output does not replace a file in a folder of data.
+
+    Args:
+        path (str | os.PathLike): A file to write.
+        folders (Iterable[str | os.PathLike]): Folders that are read. In one that the working
+            directory lies in, only images and arrays count.
+
+    Raises:
+        UserError: Naming the two.
+    """
+    if not os.path.isfile(path):
+        return
+    real, here = os.path.realpath(path), os.path.realpath('.')
+    for folder in folders:
+        root = os.path.realpath(folder)
+        if os.path.isdir(root) and _is_below(real, root) and (
+                not _is_below(here, root) or real.lower().endswith(_IMAGES)):
+            raise UserError(f'{printable(path)} is a file of {printable(folder)}, a folder to '
+                            'read, which no option lets this command write over; choose another '
+                            'path.')
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(os.path.join(folder, ''))
+
+
 def same_file(first: str | os.PathLike, second: str | os.PathLike) -> bool:
     """Whether two paths lead to one file or folder, also by links, hard links or other spelling."""
     try:
@@ -72,8 +125,10 @@ def check_outputs(args: argparse.Namespace, *more: str | os.PathLike,
         inputs (Iterable[str | os.PathLike]): Further files that are read.
 
     Raises:
-        UserError: If one exists already, cannot be written, is an input, or is named twice.
+        UserError: If one exists already, cannot be written, is an input, or is named twice. What a
+            config names is compared when the config is read, see :func:`keep_data`.
     """
+    global _command
     values = vars(args)
     outputs = [*filter(None, (values.get('out'), values.get('json'))), *more]
     written = {os.fspath(path) for path in more}
@@ -85,6 +140,7 @@ def check_outputs(args: argparse.Namespace, *more: str | os.PathLike,
         if any(same_file(path, other) for other in outputs[:index]):
             raise UserError(f'{printable(path)} is named for two outputs; give each a path of its '
                             'own.')
+    _command = weakref.ref(args), outputs
 
 
 def _paths(value: object) -> list[str]:

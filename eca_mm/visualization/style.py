@@ -30,6 +30,8 @@ _RC = {
     'xtick.major.width': .6, 'ytick.major.width': .6, 'axes.spines.top': False,
     'axes.spines.right': False, 'axes.grid': True, 'grid.linewidth': .4, 'grid.color': '.88',
     'axes.axisbelow': True, 'legend.frameon': False, 'hatch.linewidth': .5,
+    # Names may hold dollars; broken formulas are errors.
+    'text.parse_math': False,
     # Text stays text in a PDF, and an SVG is the same in every run.
     'pdf.fonttype': 42, 'svg.fonttype': 'none', 'svg.hashsalt': 'eca_mm', 'figure.dpi': 100,
 }

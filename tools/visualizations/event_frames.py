@@ -10,7 +10,7 @@ from eca_mm.utils.atomic_files import write_atomically
 from eca_mm.utils.cli import run
 from eca_mm.utils.errors import UserError
 from eca_mm.utils.grammar import new_parser, positive
-from eca_mm.utils.outputs import check_output
+from eca_mm.utils.outputs import check_outputs, refuse_contents
 from eca_mm.utils.terminal import say
 from eca_mm.visualization.event_frames import draw_records, draw_sequence
 
@@ -38,8 +38,10 @@ def main() -> None:
     if not os.path.exists(args.source):
         raise UserError(f'{args.source} does not exist; give an annotation file or the folder of a '
                         'DSEC sequence.')
-    check_output(args.out_dir, args.overwrite)
+    check_outputs(args, args.out_dir)
+    root = args.data_root or os.path.dirname(os.path.dirname(os.path.abspath(args.source)))
     if os.path.isdir(args.source):
+        root = args.source
         pictures = [(f'{args.frame:06d}_{args.view}.png',
                      draw_sequence(args.source, args.frame, args.view))]
     else:
@@ -49,11 +51,12 @@ def main() -> None:
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f'{args.source} is not an annotation file in COCO format ({error}).'
                             ) from error
-        root = args.data_root or os.path.dirname(os.path.dirname(os.path.abspath(args.source)))
         pictures = draw_records(args.source, root, classes, args.num)
-    for name, picture in pictures:
-        write_atomically(cv2.imencode('.png', picture)[1].tobytes(),
-                         os.path.join(args.out_dir, name))
+    targets = [os.path.join(args.out_dir, name) for name, _ in pictures]
+    for target in targets:
+        refuse_contents(target, [root])
+    for target, (_, picture) in zip(targets, pictures, strict=True):
+        write_atomically(cv2.imencode('.png', picture)[1].tobytes(), target)
     say(f'{len(pictures)} pictures: {args.out_dir}')
 
 
