@@ -85,6 +85,9 @@ CHANGES = (
     Change(hub.refuse_random_weights, 'mmpretrain', '1.0 and later',
            '`get_model(..., pretrained=True)` of a model without weights is an error, not a '
            'warning and random predictions.'),
+    Change(hub.build_by_scope, 'mmengine', 'all',
+           '`mmengine.hub.get_model` looks for the layers of `eca_mm::` configs in a scope of that '
+           'name, not in those of mmdet and mmpretrain.'),
     Change(freezing.spare_in_mmdet_resnet, 'mmdet', '3.0 and later',
            'Frozen stages of a ResNet would freeze plugins of ours that no weights were loaded '
            'into, at random values for ever.', 'import eca_mm, with the network known'),

@@ -1,13 +1,19 @@
 """Our models by name in mmpretrain, and in both code bases' inferencers."""
+import subprocess
+import sys
+
 import cv2
+import mmengine.hub
 import mmpretrain
 import numpy as np
 import pytest
 import torch
 from mmdet.apis import DetInferencer
+from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmpretrain import ImageClassificationInferencer
 
+from eca_mm.utils.errors import UserError
 from tests.support.catalog import ALL_CONFIGS, CLASSIFIERS, load
 
 NAME = 'eca-resnet18-k3577_4xb64_in1k'
@@ -77,3 +83,46 @@ def test_detection_of_files_arrays_and_folders(folder, tmp_path):
         np.testing.assert_allclose(one['scores'], other['scores'], rtol=1e-4)
         assert one['bboxes']
     assert {path.name for path in (tmp_path / 'out/vis').iterdir()} == {'0.png', '1.png'}
+
+
+PATH = f'eca_resnet/{NAME}.py'
+FILE = mmengine.hub.get_config(f'eca_mm::{PATH}').filename
+
+
+@pytest.mark.parametrize('build', [
+    lambda **options: mmpretrain.get_model(NAME, **options),
+    lambda **options: mmpretrain.get_model(FILE, **options),
+    # Its load_from is None.
+    lambda **options: mmpretrain.get_model(Config.fromfile(FILE), **options),
+    lambda **options: mmengine.hub.get_model(f'eca_mm::{PATH}', **options),
+    lambda **options: ImageClassificationInferencer(FILE, **options).model,
+], ids=['name', 'file', 'config', 'hub', 'inferencer'])
+def test_no_random_weights_for_trained_ones(build):
+    with pytest.raises(UserError, match='pretrained is True, but no weights are known'):
+        build(pretrained=True)
+    assert build(pretrained=False).backbone.layer4[1].eca.kernel_size == 7
+
+
+def test_weights_of_a_file(tmp_path):
+    weights = mmpretrain.get_model(NAME).state_dict()
+    torch.save(dict(state_dict=weights), tmp_path / 'w.pth')
+    config = Config.fromfile(FILE)
+    config.load_from = str(tmp_path / 'w.pth')
+    for model, pretrained in ((NAME, config.load_from), (config, True)):
+        loaded = mmpretrain.get_model(model, pretrained=pretrained).state_dict()
+        assert all(torch.equal(value, loaded[name]) for name, value in weights.items())
+
+
+def test_detector_from_the_hub():
+    model = mmengine.hub.get_model('eca_mm::retinanet/retinanet_eca-r50_fpn_4xb2-1x_coco.py')
+    assert type(model).__name__ == 'RetinaNet' and hasattr(model.backbone.layer1[0], 'eca')
+    assert model.data_preprocessor.pad_size_divisor == 32
+
+
+@pytest.mark.slow
+def test_a_function_that_was_imported_before_refuses_too():
+    code = ('from mmpretrain import get_model; import eca_mm; '
+            f'get_model({NAME!r}, pretrained=True)')
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', code], capture_output=True,
+                          text=True)
+    assert 'pretrained is True' in done.stderr
