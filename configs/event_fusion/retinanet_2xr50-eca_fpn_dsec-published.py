@@ -1,27 +1,15 @@
-# The training of FRN's code as far as it is known: from scratch, BN in evaluation mode from the
-# start (so it scales and shifts, no more), no flips. Its plateau is that of the training loss.
-_base_ = './retinanet_2xr50-eca_fpn_dsec.py'
-
-init_cfg = [
-    dict(type='Kaiming', layer=['Conv2d']),
-    dict(type='Constant', val=1, layer=['_BatchNorm', 'GroupNorm']),
+# The training of FRN's code as far as it is known: from scratch, without flips.
+_base_ = [
+    '../_base_/models/retinanet_2xr50-eca_fpn_scratch.py',
+    '../_base_/datasets/dsec_events.py',
+    '../_base_/schedules/events_frn.py',
+    '../_base_/default_runtime_mmdet.py',
 ]
-stream = dict(norm_eval=True, zero_init_residual=False, init_cfg=init_cfg)
-model = dict(
-    # The means of RGB are applied to BGR there, and so they are here.
-    data_preprocessor=dict(bgr_to_rgb=False),
-    backbone=dict(frame=stream, event=stream))
+
+# The published code applies the means of RGB to BGR images; so does this config.
+model = dict(data_preprocessor=dict(bgr_to_rgb=False))
 train_dataloader = dict(
     batch_size=1,
     dataset=dict(pipeline=[dict(type='SeedSample'), *_base_.load, dict(type='PackDetInputs')]))
 train_cfg = dict(max_epochs=60)
-optim_wrapper = dict(
-    _delete_=True,  # the base's optimiser has other arguments
-    type='OptimWrapper',
-    optimizer=dict(type='Adam', lr=1e-4),
-    clip_grad=dict(max_norm=0.1),
-    accumulative_counts=2)
-param_scheduler = [dict(
-    type='ReduceOnPlateauLR', monitor='events/mAP', rule='greater', patience=3,
-    factor=0.1, by_epoch=True)]
 auto_scale_lr = dict(base_batch_size=2)

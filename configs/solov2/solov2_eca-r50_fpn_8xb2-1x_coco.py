@@ -1,4 +1,4 @@
-_base_ = 'mmdet::solov2/solov2_r50_fpn_1x_coco.py'
+_base_ = ['mmdet::solov2/solov2_r50_fpn_1x_coco.py', '../_base_/checked_coco.py']
 
 # The kernel sizes of the authors' ImageNet checkpoint.
 model = dict(
@@ -10,19 +10,11 @@ model = dict(
         norm_eval=True,
         init_cfg=dict(checkpoint='checkpoints/eca-resnet50-k3557.pth', prefix='backbone.')))
 
-# What the stock config does not name: our runtime, the loop that can be resumed exactly, and the
-# data set that checks its annotations.
-custom_imports = dict(imports=['eca_mm'], allow_failed_imports=False)
-runner_type = 'CheckedRunner'
-default_hooks = dict(checkpoint=dict(type='SafeCheckpointHook'))
-custom_hooks = [dict(type='StopOnInvalidLossHook'), dict(type='KeepWorkDirHook')]
-train_cfg = dict(type='RepeatableEpochLoop')
+# The rest is the same for all configs on a stock one: see checked_coco.py.
+default_hooks = _base_.checked.default_hooks
+train_cfg = _base_.checked.train_cfg
 train_pipeline = [dict(type='SeedSample'), *_base_.train_pipeline]
-train_dataloader = dict(
-    batch_sampler=dict(
-        type='SeededBatchSampler', batch_sampler=dict(type='AspectRatioBatchSampler')),
-    dataset=dict(type='CheckedCocoDataset', pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(type='CheckedCocoDataset'))
-test_dataloader = val_dataloader
-val_evaluator = dict(type='CheckedCocoMetric')
-test_evaluator = val_evaluator
+train_dataloader = _base_.checked.train_dataloader
+train_dataloader.dataset.pipeline = train_pipeline
+val_dataloader = test_dataloader = _base_.checked.val_dataloader
+val_evaluator = test_evaluator = _base_.checked.val_evaluator

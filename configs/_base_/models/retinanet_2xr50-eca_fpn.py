@@ -1,17 +1,7 @@
 # Two ResNet-50s, fused at C2 to C5; P2 to P6 with P6 from C5, anchors and losses as published by
 # FRN (ECCV 2024). That averages the box loss over the four coordinates, MMDetection adds them up.
-_base_ = 'mmdet::_base_/models/retinanet_r50_fpn.py'
+_base_ = ['mmdet::_base_/models/retinanet_r50_fpn.py', './resnet50_stream.py']
 
-# Both streams start from ImageNet; the event stream's stem from the average over its channels.
-stream = dict(
-    type='AttentionResNet',
-    depth=50,
-    out_indices=(0, 1, 2, 3),
-    frozen_stages=-1,
-    norm_cfg=dict(type='BN', requires_grad=True),
-    norm_eval=False,
-    style='pytorch',
-    init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet50'))
 model = dict(
     data_preprocessor=dict(
         _delete_=True,  # written out: nothing is left to what MMDetection sets
@@ -24,8 +14,8 @@ model = dict(
     backbone=dict(
         _delete_=True,  # it takes none of the ResNet's arguments
         type='TwoStreamBackbone',
-        frame=stream,
-        event=dict(in_channels=5, **stream),
+        frame=_base_.stream,
+        event=dict(in_channels=5, **_base_.stream),
         fusion=dict(type='AttentionFusion', attention=dict(type='ECALayer'))),
     neck=dict(in_channels=[512, 1024, 2048, 4096], start_level=0),
     bbox_head=dict(
