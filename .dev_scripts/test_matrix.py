@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Run the default tests in every stack that eca_mm is meant for, and note the results.
+"""Run the default tests in every stack that eca_mm supports, and record the results.
 
-Each stack gets an environment of its own, `$MATRIX_DIR/<name>` (default: .venv-matrix/<name>, 2 to
+Each stack gets a separate environment, `$MATRIX_DIR/<name>` (default: .venv-matrix/<name>, 2 to
 6 GB each). The results go to `$MATRIX_DIR/<name>.json` and into the table of docs/compatibility.md.
+The script runs before any environment exists, so it uses the standard library alone and writes the
+table's lines itself.
 """
 import argparse
 import datetime
@@ -44,7 +46,7 @@ STACKS = {
         ((*OURS, *LITE, 'torch==2.1.2', 'torchvision==0.16.2', 'numpy==1.26.4',
           'mmengine==0.10.4', 'mmcv-lite==2.1.0'),)),
     'newest': Stack('the newest of everything', ((*OURS, *LITE),)),
-    # Its packages are called otherwise, so that ours would bring the originals too.
+    # Its packages have other names, so our requirements would install the originals too.
     'onedl': Stack(
         'the maintained fork, onedl',
         (('torch==2.12.1', 'torchvision==0.27.1', 'psutil'),
@@ -71,7 +73,7 @@ def find_python(version: str) -> str | None:
 
 
 def install(stack: Stack, venv: Path) -> str | None:
-    """Make the environment; says what went wrong, None if nothing did."""
+    """Make the environment; return what went wrong, or None."""
     stamp = venv / '.eca_mm-matrix'
     key = json.dumps([stack.installs, stack.environment, stack.compile_mmcv, [
         path.read_text() for path in sorted((ROOT / 'requirements').iterdir())]])
@@ -123,7 +125,7 @@ def run(name: str, folder: Path, pytest_args: list) -> dict:
         if report.is_file():
             result.update(outcome(report))
         else:
-            result['problem'] = 'the tests did not come to their end'
+            result['problem'] = 'the tests did not finish'
     (folder / f'{name}.json').write_text(json.dumps(result, indent=2) + '\n')
     return result
 
@@ -161,14 +163,14 @@ def update(page: str, lines: dict) -> str:
 
 
 def main() -> int:
-    """Run what the command line names."""
+    """Run the stacks named on the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog='example: .dev_scripts/test_matrix.py openmmlab --pytest-args="-x tests/layers"')
     parser.add_argument('stacks', nargs='*', metavar='STACK',
                         help=f'which ones (default: all): {", ".join(STACKS)}')
     parser.add_argument('--install-only', action='store_true', help='make the environments')
-    parser.add_argument('--pytest-args', default='', help='for pytest; leaves the page alone')
+    parser.add_argument('--pytest-args', default='', help='for pytest; the page is not updated')
     args = parser.parse_args()
     unknown = set(args.stacks) - set(STACKS)
     if unknown:

@@ -7,6 +7,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE / '_ext'), str(HERE.parent)]
 
 import eca_mm  # noqa: E402  first: it makes mmdet importable without compiled mmcv
+from project_urls import REPOSITORY  # noqa: E402
 
 project = 'eca_mm'
 author = 'The eca_mm authors'
@@ -32,7 +33,7 @@ html_static_path = ['_static']
 html_css_files = ['model_zoo.css']
 html_js_files = [('model_zoo.js', {'defer': 'defer'})]
 html_theme_options = {
-    'source_repository': 'https://github.com/eca-mm/eca_mm/',
+    'source_repository': f'{REPOSITORY}/',
     'source_branch': 'main',
     'source_directory': 'docs/',
 }

@@ -11,12 +11,13 @@ from pathlib import Path
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from modelindex.models.Model import Model
+from project_urls import REPOSITORY
 
 from eca_mm.analysis.model_zoo import load_families
 
 ROOT = Path(__file__).resolve().parents[2]
 INDEX = ROOT / 'model-index.yml'
-_SOURCE = 'https://github.com/eca-mm/eca_mm/blob/main/configs/'
+_SOURCE = f'{REPOSITORY}/blob/main/configs/'
 _DETECTORS = {'faster-rcnn': 'Faster R-CNN', 'mask-rcnn': 'Mask R-CNN', 'retinanet': 'RetinaNet',
               'cascade-rcnn': 'Cascade R-CNN', 'cascade-mask-rcnn': 'Cascade Mask R-CNN',
               'fcos': 'FCOS', 'atss': 'ATSS', 'gfl': 'GFL', 'sparse-rcnn': 'Sparse R-CNN',
@@ -54,7 +55,7 @@ class Entry:
         flops (int): Multiply-adds of one image.
         metrics (dict[str, float]): Published accuracies by ``top1``, ``box`` and ``mask``.
         source (str): Who published them.
-        weights (str): Whose weights there are, or ``'train'``.
+        weights (str): Whose weights are available, or ``'train'``.
     """
 
     name: str
@@ -92,7 +93,7 @@ def _entry(model: Model, folder: str) -> Entry:
         match = _NAME.match(f'{streams[2]}-r{streams[1]}' if streams[2] in _ATTENTIONS
                             else f'r{streams[1]}')
     if match is None:
-        raise ValueError(f'{model.name} does not tell its backbone: extend _NETWORKS or '
+        raise ValueError(f'The name {model.name} contains no known backbone: extend _NETWORKS or '
                          f'_ATTENTIONS in {__file__}.')
     attention, network, depth = match.groups()
     backbone = '-'.join([_NETWORKS[network], *([depth.lstrip('-')] if depth else [])])
@@ -203,7 +204,7 @@ class ModelZoo(Directive):
 
 
 def _replace_tables(app: object, name: str, source: list[str]) -> None:
-    """Put the page in the place of the tables, which docs/model_zoo.md has for other readers."""
+    """Replace the tables of docs/model_zoo.md, which are for readers of the repository."""
     if name == 'model_zoo':
         text = source[0].partition('\n## ')[0]
         source[0] = f'---\nhide-toc: true\n---\n{text}\n```{{model-zoo}}\n```\n'

@@ -22,8 +22,8 @@ measured here.
 Weights: *authors* is a file of ECA-Net's authors, converted by
 `tools/model_converters/ecanet_to_eca_mm.py`; a name of timm's is converted by `timm_to_eca_mm.py`;
 *torchvision* stands for its weights of the plain network, converted by `torchvision_to_eca_mm.py`,
-which reach other accuracies than those of the paper; *train* means that there are none and
-`tools/train.py` makes them. See [checkpoints.md](checkpoints.md).
+whose accuracies differ from the paper's; *train* means that no weights are
+available and `tools/train.py` trains them. See [checkpoints.md](checkpoints.md).
 
 This page is written by `python tools/analysis_tools/model_zoo.py --overwrite`.
 """

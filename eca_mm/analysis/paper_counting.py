@@ -1,8 +1,11 @@
 """Counting operations in the conventions behind the paper's numbers.
 
 One pass through a model tells how often every kind of operation occurs; a convention is a weight
-for every kind. mmengine's analyser, whose convention is one of them, has to compute what it counts:
-the tracer that it is built on rejects tensors without data.
+for every kind. Existing counters cannot carry these conventions. mmengine's analyser, whose
+convention is one of them, has to compute what it counts: its tracer rejects tensors without data.
+`torch.utils.flop_counter` sees ATen operations and gives each of them one number. There a fully
+connected layer is a matrix product, a transposed convolution a convolution and global pooling a
+mean, which the paper counts differently, with biases and outputs counted apart.
 """
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -111,7 +114,7 @@ def total(counts: Mapping[str, float], convention: Mapping[str, int]) -> int:
     Args:
         counts (Mapping[str, float]): Number of operations of each kind.
         convention (Mapping[str, int]): How much one operation of each kind counts; kinds that
-            are not named count nothing.
+            are not named do not count.
 
     Returns:
         int: Number of operations.
@@ -120,7 +123,7 @@ def total(counts: Mapping[str, float], convention: Mapping[str, int]) -> int:
 
 
 def background_class_cost(model: nn.Module) -> tuple[int, Counter]:
-    """What MMDetection 1.x's two-stage heads had that today's have not.
+    """Cost of the background class, which only the two-stage heads of MMDetection 1.x predict.
 
     They treated the background as one more class also in box regression and in masks.
 
@@ -146,7 +149,7 @@ def background_class_cost(model: nn.Module) -> tuple[int, Counter]:
 
 def _convolution(out: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None = None,
                  *args) -> Counter:
-    # Of the weights, every output element uses those of its own channel.
+    # Each output element uses the weights of its output channel.
     return Counter(conv=out.numel() * weight[0].numel(), bias=_bias(out, bias))
 
 

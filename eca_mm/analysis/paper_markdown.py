@@ -23,7 +23,7 @@ How the paper counts:
 - Table 5: millions of *trainable* parameters; the stem and the first stage are frozen. FLOPs / 10^9
   at 1280 x 800 pixels with 1000 proposals, 100 of them with masks, as the counter of MMDetection
   1.x saw them: multiply-adds and biases of layers, normalisation 2 per element, ReLU and pooling 1
-  per element, functional calls nothing, and a transposed convolution for every position of its
+  per element, nothing for functional calls, and a transposed convolution for every position of its
   *output*. Its two-stage heads had the background as an 81st class in box regression and masks too.
   What today's heads lack of that (4,100 parameters, and 257 more with masks) is in *computed*.
 '''

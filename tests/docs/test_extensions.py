@@ -1,6 +1,7 @@
 """What the documentation's extensions make of metafiles, the package and links."""
 import re
 import runpy
+import subprocess
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests.support.catalog import ALL_CONFIGS
 
 model_zoo_page = pytest.importorskip('model_zoo_page')
 api_pages = pytest.importorskip('api_pages')
+project_urls = pytest.importorskip('project_urls')
 ENTRIES = {entry.name: entry for entry in model_zoo_page.entries()}
 
 
@@ -53,9 +55,24 @@ def test_every_folder_of_the_package_has_a_page_with_all_its_modules():
 
 
 @pytest.mark.parametrize(('link', 'expected'), [
-    ('../configs/README.md', 'https://github.com/eca-mm/eca_mm/blob/main/configs/README.md'),
+    ('../configs/README.md', f'{project_urls.REPOSITORY}/blob/main/configs/README.md'),
     ('deployment.md#onnx', 'deployment.md#onnx'),
     ('https://arxiv.org/abs/1910.03151', 'https://arxiv.org/abs/1910.03151')])
 def test_links_that_leave_the_docs_lead_to_the_repository(link, expected):
     rewrite = runpy.run_path(str(REPOSITORY / 'docs/conf.py'))['link_to_repository']
     assert rewrite(f'[x]({link})') == f'[x]({expected})'
+
+
+def test_all_addresses_of_the_project_follow_the_one_in_setup_cfg():
+    host, owner, name = project_urls.REPOSITORY.removeprefix('https://').split('/')
+    assert host == 'github.com'
+    site = f'https://{owner}.github.io/{name}/'
+    assert project_urls.PROJECT_URLS['Documentation'] == site
+    for label in ('Changelog', 'Issues', 'Source'):
+        assert project_urls.PROJECT_URLS[label].startswith(project_urls.REPOSITORY)
+    template = (REPOSITORY / '.github/ISSUE_TEMPLATE/config.yml').read_text()
+    assert f'url: {site}troubleshooting.html' in template
+    # Everything else derives from it.
+    found = subprocess.run(['git', 'grep', '-lF', f'{owner}/{name}', '--', '.'], cwd=REPOSITORY,
+                           capture_output=True, text=True).stdout.split()
+    assert set(found) <= {'setup.cfg'}

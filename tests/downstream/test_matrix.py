@@ -1,4 +1,4 @@
-"""The results that .dev_scripts/test_matrix.py notes; running it takes hours."""
+"""How .dev_scripts/test_matrix.py records results; running it takes hours."""
 import importlib.util
 import subprocess
 import sys
