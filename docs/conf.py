@@ -6,8 +6,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE / '_ext'), str(HERE.parent)]
 
-import eca_mm  # noqa: E402  first: it makes mmdet importable without compiled mmcv
 from project_urls import REPOSITORY  # noqa: E402
+
+import eca_mm  # noqa: E402  first: it makes mmdet importable without compiled mmcv
 
 project = 'eca_mm'
 author = 'The eca_mm authors'

@@ -1,4 +1,7 @@
-_base_ = ['mmdet::deformable_detr/deformable-detr_r50_16xb2-50e_coco.py', '../_base_/checked_coco.py']
+_base_ = [
+    'mmdet::deformable_detr/deformable-detr_r50_16xb2-50e_coco.py',
+    '../_base_/checked_coco.py',
+]
 
 # The kernel sizes of the authors' ImageNet checkpoint.
 model = dict(

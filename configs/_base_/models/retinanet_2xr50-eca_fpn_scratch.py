@@ -1,5 +1,5 @@
-# From scratch, as in FRN's code as far as it is known: BN is in evaluation mode from the start, so it
-# only scales and shifts.
+# From scratch, as in FRN's code as far as it is known: BN is in evaluation mode from the start, so
+# it only scales and shifts.
 _base_ = './retinanet_2xr50-eca_fpn.py'
 
 init_cfg = [
