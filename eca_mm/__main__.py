@@ -31,7 +31,7 @@ def find_tool(name: str) -> Path | None:
 
     Args:
         name (str): Its short name, the name of its file (``check_config``, ``train.py``) or its
-            path below ``tools/``; hyphens and underscores are alike.
+            path below ``tools/``; hyphens and underscores are equivalent.
 
     Returns:
         Path | None: Its file; None if there is no such tool.

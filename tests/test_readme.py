@@ -93,7 +93,7 @@ def test_links_and_files_exist(name):
     assert {path for path in named if not (REPOSITORY / path).exists()} == set()
 
 
-def test_table_of_configs_says_what_the_metafiles_say():
+def test_table_of_configs_agrees_with_the_metafiles():
     entries = {}
     for content in metafiles().values():
         for model in content['Models']:
@@ -127,7 +127,7 @@ def test_readme_is_short_and_in_the_order_that_a_newcomer_needs():
 
 
 @pytest.mark.parametrize('name', ['README.md', 'docs/model_zoo.md'])
-def test_says_that_accuracies_were_not_reproduced_before_it_names_one(name):
+def test_disclaimer_precedes_the_first_accuracy(name):
     text = (REPOSITORY / name).read_text()
     first = re.search(r'\btop-1\b|\bAP of\b|\d\d\.\d\d? \|$', text, re.M).start()
     assert re.search(r"paper's accuracies were not reproduced|none of them was\s+measured here",

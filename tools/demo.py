@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Show what a classifier or detector says about pictures and videos."""
+"""Show the predictions of a classifier or detector for pictures and videos."""
 import os
 
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)

@@ -20,7 +20,7 @@ GOAL = 0.70
 
 
 def call(tool: str, *arguments) -> None:
-    """Run a tool, showing its command; its failure, which it has told about, is ours."""
+    """Run a tool and show its command; exit if it fails, as it has printed the reason."""
     command = [sys.executable, str(TOOLS / tool), *map(str, arguments)]
     say(f'\n$ {shlex.join(command)}')
     code = subprocess.call(command)

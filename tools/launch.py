@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""torchrun, but silent about workers that have already said why they stopped.
+"""torchrun, but silent about workers that have already reported why they stopped.
 
 The dist_*.sh scripts use it: same arguments as torchrun.
 """

@@ -13,10 +13,10 @@ def main() -> None:
         __doc__ + ' Configs may be named as eca_mm::FOLDER/NAME.py.',
         'python tools/run.py mmdet browse_dataset configs/demo/'
         'mask-rcnn_eca-r18_fpn_1xb4-400it_shapes.py --output-dir browsed --not-show')
-    parser.add_argument('package', choices=PACKAGES, help='whose tool')
+    parser.add_argument('package', choices=PACKAGES, help='package of the tool')
     parser.add_argument('tool', nargs='?', help='its name, e.g. train, browse_dataset, '
                         'analysis_tools/confusion_matrix.py; without one they are listed')
-    parser.add_argument('arguments', nargs=argparse.REMAINDER, help='what the tool is given')
+    parser.add_argument('arguments', nargs=argparse.REMAINDER, help='arguments of the tool')
     args = parser.parse_args()
     run_other_tool(args.package, args.tool, args.arguments)
 

@@ -25,11 +25,11 @@ def main() -> None:
         out=dict(metavar='F.pkl',
                  help="write the predictions, in mmdet's or mmengine's dump format"))
     parser.add_argument('--show-dir', metavar='D', help='draw the predictions into this folder, '
-                        'each by the path of its image below the data root')
+                        'each under the path of its image below the data root')
     parser.add_argument('--tta', action='store_true', help='test-time augmentation: tta_model and '
-                        'tta_pipeline of the config, or by mirroring')
+                        'tta_pipeline of the config, or horizontal flips')
     parser.add_argument('--fuse', action='store_true',
-                        help='test the inference form (eca_mm.deploy.fuse): the same, but faster')
+                        help='test the inference form (eca_mm.deploy.fuse): same results, faster')
     args = parser.parse_args()
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         parser.error(f'--out must end in .pkl or .pickle, but got {args.out}')

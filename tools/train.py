@@ -20,7 +20,7 @@ def main() -> None:
         '--cfg-options train_cfg.max_iters=20',
         'config', 'work-dir', 'cfg-options', 'launcher')
     parser.add_argument('--resume', nargs='?', const='auto', metavar='CKPT',
-                        help='go on from a checkpoint; without CKPT from the latest one in the '
+                        help='continue from a checkpoint; without CKPT from the latest one in the '
                         'work directory, if there is one')
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision (GPU)')
     parser.add_argument('--auto-scale-lr', action='store_true',

@@ -7,7 +7,7 @@ model = dict(
         type='AttentionMobileNetV2',
         widen_factor=1.0,
         attention=dict(type='SELayer', reduction=8),
-        # Gates near 0.5; of exactly 0.5 they would be for ever if both layers were zero.
+        # Gates near 0.5; of exactly 0.5 they would be forever if both layers were zero.
         init_cfg=[
             dict(type='Kaiming', layer='Conv2d'),
             dict(type='Constant', layer='_BatchNorm', val=1),

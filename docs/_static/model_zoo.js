@@ -10,7 +10,7 @@
   const headers = [...find('table').tHead.rows[0].cells];
   const columnOf = (key) => headers.findIndex((header) => header.dataset.key === key);
   const filters = [...root.querySelectorAll('[data-filter]')];
-  // Colours that are told apart with any colour vision, and a shape beside each.
+  // Colours that are distinguishable with any colour vision, and a shape for each.
   const LOOKS = {
     ECA: ['#d55e00', 'circle'], none: ['#7a7a7a', 'square'], SE: ['#0072b2', 'triangle'],
     CBAM: ['#009e73', 'diamond'], GC: ['#cc79a7', 'down'], 'ECA-NS': ['#e69f00', 'diamond'],
@@ -58,7 +58,7 @@
     }
   }
 
-  // A task has accuracies of its own: choosing it brings up the chart that it has points in.
+  // Each task has its own accuracies: choosing one selects the chart that has points for it.
   function matchAxis() {
     const metric = {Classification: 'top1', 'Object detection': 'box',
       'Instance segmentation': 'mask'}[find('task').value];

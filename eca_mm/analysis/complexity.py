@@ -124,6 +124,6 @@ def data_sample(height: int, width: int) -> DetDataSample:
     meta = dict(img_shape=size, ori_shape=size, pad_shape=size, batch_input_shape=size,
                 scale_factor=(1., 1.))
     sample = DetDataSample(metainfo=meta)
-    # Sparse R-CNN's head unpacks the ground truth, of which there is none.
+    # Sparse R-CNN's head unpacks the ground truth, which is absent here.
     sample.gt_instances = InstanceData(bboxes=torch.empty(0, 4), labels=torch.empty(0).long())
     return sample

@@ -62,7 +62,7 @@ class Family:
                               compact=True) + '\n'
 
     def updated_readme(self) -> str:
-        """Write the README anew, with a table that says what the metafile says.
+        """Update the README's table from the metafile.
 
         Returns:
             str: The whole text; all but the table is as it was.

@@ -1,4 +1,4 @@
-"""What mmpretrain's backbones take, for editors that show the arguments of ours.
+"""The arguments of mmpretrain's backbones, so that editors can show those of ours.
 
 The tests hold these lists against the installed mmpretrain.
 """
@@ -40,7 +40,7 @@ class _ResNetArguments(TypedDict, total=False):
 
 
 class ResNetArguments(_ResNetArguments, total=False):
-    """Arguments of :class:`mmpretrain.models.backbones.ResNet` but for its depth."""
+    """Arguments of :class:`mmpretrain.models.backbones.ResNet` except its depth."""
 
     num_stages: int
     deep_stem: bool

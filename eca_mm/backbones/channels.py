@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from .places import Place
 
-# Large enough for every stride and pooling of the known networks; some take but one size.
+# Large enough for every stride and pooling of the known networks; some accept only one size.
 SIZES = (128, 224)
 
 

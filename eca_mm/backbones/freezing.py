@@ -1,7 +1,7 @@
 """What is frozen must have been loaded.
 
 A frozen stage keeps what pretraining has found. An attention that is added to a pretrained network
-is not among that: frozen, it would keep its random start for ever. So a frozen stage freezes an
+is not among that: frozen, it would keep its random start forever. So a frozen stage freezes an
 attention only if the weights that training starts from contain it, and trains it otherwise.
 
 Loading decides it, for the network alone by ``load_state_dict`` and so by ``init_weights`` with

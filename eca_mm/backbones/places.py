@@ -1,7 +1,7 @@
 """Where an attention belongs in the blocks of other packages' networks.
 
 Section 3.3 of ECA-Net: after the last normalisation of the residual branch, before the addition.
-Where a block has squeeze-and-excitation or the like, in its place.
+If a block has squeeze-and-excitation or a similar layer, the attention replaces it.
 """
 from collections.abc import Iterator
 from typing import NamedTuple

@@ -45,7 +45,7 @@ class ConcatFusion(BaseModule):
 class AttentionFusion(ConcatFusion):
     """A concatenation with an attention on it, or on each of the two maps before it.
 
-    On the concatenation ECA's neighbouring channels belong to one stream but for the seam between
+    On the concatenation ECA's neighbouring channels belong to one stream except at the seam between
     them; interleaved, every channel has its counterpart of the other stream beside it.
 
     Args:

@@ -22,7 +22,7 @@ class TwoStreamBackbone(BaseModule):
 
     A stream that starts from ``init_cfg=dict(type='Pretrained')`` weights of another number of
     input channels, as the event stream does with those of ImageNet, gets the average of the
-    first convolution's weights over their channels, repeated for all of its own.
+    first convolution's weights over the channels, repeated for each input channel.
 
     Args:
         frame (dict | None): Config of the frame stream, any registered backbone that puts out
@@ -180,7 +180,7 @@ def load_with_repeated_stem(stream: nn.Module, init_cfg: dict) -> None:
                         'use weights of the same architecture, or set prefix.')
     missing = sorted(own.keys() - matched)
     if missing:
-        print_log(f'{path} lacks {len(missing)} weights, which start anew: '
+        print_log(f'{path} lacks {len(missing)} weights, which start at random: '
                   f'{", ".join(missing[:5])}.', logger='current')
     stream.load_state_dict({name: weights[name] for name in matched}, strict=False)
 

@@ -133,7 +133,7 @@ def add_attention(module: nn.Module, attention: dict | Sequence,
         AttentionReport: What was added where.
 
     Raises:
-        ValueError: If the network has attention of ours already, no place in it is known, ``at``
+        ValueError: If the network already has an attention of ours, no place in it is known, ``at``
             matches nothing or a module within another match, a matched module does not put out a
             map (N, C, H, W), or the attention does not suit the places.
     """

@@ -18,7 +18,7 @@ def compare_with_paper(names: list[str] | None, settings: Settings, **timing) ->
 
     Args:
         names (list[str] | None): Rows, e.g. ``'ResNet-50/ECA-Net'``; None for all.
-        settings (Settings): How to run them, but for ``training``.
+        settings (Settings): How to run them, except for ``training``.
         **timing: Further arguments of :func:`~eca_mm.benchmark.timing.time_in_turns`.
 
     Returns:

@@ -82,7 +82,8 @@ def measure_scaling(names: list[str] | None, settings: Settings, channels: int =
     """
     unknown = sorted(set(names or ()) - set(ATTENTIONS))
     if unknown:
-        raise UserError(f'There is no attention {unknown[0]!r}; choose of {", ".join(ATTENTIONS)}.')
+        raise UserError(f'There is no attention {unknown[0]!r}; choose from '
+                        f'{", ".join(ATTENTIONS)}.')
     settings.check()
     starts, times, exponents = {}, {}, {}
     for name in progress(names or list(ATTENTIONS)):

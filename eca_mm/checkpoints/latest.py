@@ -1,4 +1,4 @@
-"""Which checkpoint of a work directory training goes on from."""
+"""Which checkpoint of a work directory training continues from."""
 import re
 import stat
 from pathlib import Path
@@ -10,10 +10,10 @@ _SAVED = re.compile(r'(epoch|iter)_(\d+)\.pth')
 
 
 def latest_checkpoint(work_dir: str | Path) -> str | None:
-    """Find the checkpoint that training would go on from.
+    """Find the checkpoint that training would continue from.
 
     Only regular files count. A checkpoint of the directory itself comes before one elsewhere, so
-    a copied directory goes on from its own.
+    a copied directory continues from its own.
 
     Args:
         work_dir (str | Path): A work directory of an earlier run, possibly moved since.
@@ -51,7 +51,7 @@ def is_file(path: Path) -> bool:
 
 
 def _note(path: Path) -> Path | None:
-    """The checkpoint that mmengine has noted; None where the note is not usable."""
+    """The checkpoint that mmengine recorded; None if the record is not usable."""
     if not is_file(path):
         return None
     with path.open('rb') as stream:

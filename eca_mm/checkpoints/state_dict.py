@@ -15,7 +15,7 @@ def state_dict_of(checkpoint: Mapping, prefer: Sequence[str] = ()) -> dict[str, 
 
     Args:
         checkpoint (Mapping): A state dict, or a dict that holds one under ``state_dict``,
-            ``model`` or the like.
+            ``model`` or similar.
         prefer (Sequence[str]): Entries to look for first, e.g. of averaged weights.
 
     Returns:

@@ -90,7 +90,7 @@ CHANGES = (
            'name, not in those of mmdet and mmpretrain.'),
     Change(freezing.spare_in_mmdet_resnet, 'mmdet', '3.0 and later',
            'Frozen stages of a ResNet would freeze plugins of ours that no weights were loaded '
-           'into, at random values for ever.', 'import eca_mm, with the network known'),
+           'into, at random values forever.', 'import eca_mm, with the network known'),
     Change(freezing.call_before_wrapping, 'mmengine', 'all',
            'What is trained must be known before DistributedDataParallel wraps the model, and no '
            'hook runs that early.', 'import eca_mm, with the network known'),
@@ -98,7 +98,7 @@ CHANGES = (
            'A resumed run trains the same parameters as before, under any Runner.',
            'import eca_mm, with the network known'),
     Change(data_workers.send_errors, 'Python (multiprocessing)', 'all',
-           'A batch that does not fit into /dev/shm would be dropped, and the run wait for ever.',
+           'A batch that does not fit into /dev/shm would be dropped, and the run wait forever.',
            'data workers of CheckedRunner'),
     Change(dynamo.allow_recompilation, 'torch', '2.1 and later',
            'Several networks that share the code of a class are compiled in one process; beyond '

@@ -135,7 +135,7 @@ def config_from_checkpoint(checkpoint: dict, source: str) -> ConfigDict:
         ConfigDict: The config.
 
     Raises:
-        UserError: If there is none, or one that is more than plain values of registered types.
+        UserError: If it is missing, or is more than plain values of registered types.
     """
     text = None
     for path in (('message_hub', 'runtime_info', 'cfg'), ('meta', 'cfg')):

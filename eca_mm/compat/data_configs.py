@@ -118,7 +118,7 @@ def is_registered(name: str) -> bool:
            for registry in _registries()):
         return True
     if not scope:
-        # Parts that no registry builds have types of their own; there must be nothing to import.
+        # Parts that no registry builds define their own types; nothing may be imported for them.
         return name.isidentifier() and name not in sys.modules and (
             importlib.util.find_spec(name) is None)
     if scope.partition('.')[0] not in PACKAGES | {'torch', 'torchvision'}:

@@ -25,7 +25,7 @@ def is_hidden(name: str) -> bool:
         name (str): Its name.
 
     Returns:
-        bool: True for ``.ipynb_checkpoints``, ``__MACOSX`` and the like.
+        bool: True for ``.ipynb_checkpoints``, ``__MACOSX`` and similar.
     """
     return name.startswith('.') or name in _HIDDEN
 

@@ -9,7 +9,7 @@ from torch._utils import ExceptionWrapper
 def send_errors() -> None:
     """Have this process's queues send an error in place of a batch that does not fit into them.
 
-    Python prints it and drops the batch, for which the main process then waits for ever.
+    Python prints it and drops the batch, for which the main process then waits forever.
     """
     Queue._on_queue_feeder_error = _send_error  # type: ignore[attr-defined]
 

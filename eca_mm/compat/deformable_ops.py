@@ -198,7 +198,7 @@ def _gradients(grad_output: Tensor, input: Tensor, weight: Tensor, offset: Tenso
 def _arguments(input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None,
                bias: Tensor | None, stride: tuple[int, int], padding: tuple[int, int],
                dilation: tuple[int, int], group: int, deformable_group: int) -> tuple:
-    """What torchvision's operator takes, which wants tensors where there is no mask or bias."""
+    """Arguments for torchvision's operator, which needs tensors even without a mask or bias."""
     has_mask = mask is not None
     mask = mask if has_mask else input.new_zeros(len(input), 1)
     bias = bias if bias is not None else input.new_zeros(len(weight))

@@ -7,7 +7,7 @@ from mmengine.utils.dl_utils import collect_env
 
 from eca_mm.version import __version__
 
-# Distributions beside those that mmengine tells of.
+# Distributions in addition to those that mmengine reports.
 _PACKAGES = ('mmcv', 'mmcv-lite', 'onedl-mmengine', 'onedl-mmcv', 'mmdet', 'onedl-mmdetection',
              'mmpretrain', 'onedl-mmpretrain', 'transformers', 'numpy', 'opencv-python',
              'opencv-python-headless', 'pycocotools', 'timm', 'onnx', 'onnxruntime', 'onnxscript',
@@ -19,7 +19,7 @@ def environment() -> dict[str, str]:
 
     Returns:
         dict[str, str]: eca_mm with its place and whether mmcv has compiled operators, what
-        mmengine tells of Python, PyTorch, GPUs and compilers, and the other packages' versions.
+        mmengine reports about Python, PyTorch, GPUs and compilers, and other packages' versions.
     """
     found = {'eca_mm': f'{__version__} ({Path(__file__).parents[1]})'}
     found |= {name: str(value) for name, value in collect_env().items()

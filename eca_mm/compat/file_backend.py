@@ -25,5 +25,5 @@ class AtomicLocalBackend(LocalBackend):
 def install() -> None:
     """Register :class:`AtomicLocalBackend` as mmengine's backend for local files."""
     register_backend('local', AtomicLocalBackend, force=True, prefixes='')
-    # Backends that were handed out before would go on writing in place.
+    # Backends created earlier would keep writing in place.
     io.backend_instances.clear()

@@ -40,7 +40,7 @@ def install() -> None:
 def refuse_random_weights() -> None:
     """Make ``pretrained=True`` an error for a model without known weights.
 
-    mmpretrain goes on with random weights, whose predictions look like any others: with a warning
+    mmpretrain continues with random weights, whose predictions look like any others: with a warning
     for a name or a config without ``load_from``, without one where ``load_from`` is None.
     """
     # The package has a function of the module's name.
@@ -86,7 +86,7 @@ def build_by_scope() -> None:
     """
     from mmengine import hub
 
-    # The package has a module of its own name.
+    # The package contains a module of the same name.
     module: Any = importlib.import_module('mmengine.hub.hub')
     get_model = hub.get_model
 

@@ -1,6 +1,6 @@
 """Puts a stand-in for ``mmcv._ext`` in place where mmcv has no compiled operators.
 
-Compiled ones stay, but for two that get their arguments in the form that they can read.
+Compiled ones stay, except that two get their arguments in a layout that they can read.
 """
 import functools
 import importlib

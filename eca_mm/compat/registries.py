@@ -52,7 +52,7 @@ def ours_first(registry: Registry, kind: Any) -> Any:
         kind (Any): A config's ``type``.
 
     Returns:
-        Any: This package's class of that bare name; ``kind`` itself where there is none.
+        Any: This package's class of that bare name; ``kind`` itself if there is none.
     """
     own = registry._children.get(SCOPE)
     if own is None or not isinstance(kind, str) or kind not in own._module_dict:

@@ -127,7 +127,7 @@ def _check_parts(loaded: dict, path: str) -> None:
 
 
 def _check_numbers(loaded: dict, path: str) -> None:
-    """Refuse integers and the like where every tool needs fractions."""
+    """Refuse integers and other types where every tool needs floating point."""
     for weights in (loaded, *(loaded.get(entry) for entry in _STATE_DICTS)):
         for name, value in weights.items() if isinstance(weights, dict) else ():
             if (isinstance(value, torch.Tensor) and not value.is_floating_point()

@@ -9,7 +9,7 @@ from eca_mm.utils.errors import UserError
 try:
     from packaging.version import InvalidVersion, Version
 except ImportError:
-    # An environment that lacks even this must still be told what to install.
+    # Where even this is missing, the error must still say what to install.
     InvalidVersion = ValueError  # type: ignore[misc, assignment]
 
     def Version(version: str) -> None:  # type: ignore[no-redef]  # noqa: N802, D103

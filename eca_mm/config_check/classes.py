@@ -92,7 +92,7 @@ def _check_coco(data: DataSet, context: ConfigContext) -> Iterator[Finding]:
     try:
         coco = context.coco(data.built.ann_file)
     except UserError:
-        # The check of the files tells of it.
+        # The check of the files reports it.
         return
     where = f'{data.where}.metainfo.classes'
     classes = data.classes or ()

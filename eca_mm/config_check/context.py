@@ -125,7 +125,7 @@ class ConfigContext:
 
     @cached_property
     def datasets(self) -> list[DataSet]:
-        """All data sets, out of their wrappers (RepeatDataset and the like)."""
+        """All data sets, without wrappers such as RepeatDataset."""
         found: list[DataSet] = []
         for split in SPLITS:
             loader = self.config.get(f'{split}_dataloader')

@@ -1,4 +1,4 @@
-"""Annotations and images that are not where the config says."""
+"""Annotations and images that are missing from where the config expects them."""
 import os
 from collections.abc import Iterator
 

@@ -81,7 +81,7 @@ def _misfit(context: ConfigContext, entered: list[str], error: Exception) -> Fin
 
 
 def describe(error: Exception) -> str:
-    """Name an error that nobody has a sentence for, with the line of code if it says little.
+    """Describe an error without a message of its own, with its line of code if that says little.
 
     Args:
         error (Exception): What another package raised.

@@ -1,4 +1,4 @@
-"""Parameters that are frozen and that no checkpoint fills: they would stay random for ever."""
+"""Parameters that are frozen and that no checkpoint fills: they would stay random forever."""
 from collections.abc import Iterator
 
 from torch import nn
@@ -12,7 +12,7 @@ from .context import ConfigContext, Finding
 def check(context: ConfigContext) -> Iterator[Finding]:
     """Compare what is frozen with all the weights that the run starts from.
 
-    A config without any weights is for the check of ``frozen_stages`` to tell of. Weights on the
+    A config without any weights is left to the check of ``frozen_stages``. Weights on the
     web are not fetched; they count as complete.
 
     Args:
@@ -25,7 +25,7 @@ def check(context: ConfigContext) -> Iterator[Finding]:
         model = context.model
         sources = list(_sources(model, context.config.get('load_from')))
     except Exception:
-        # What cannot be built or read is for the other checks to tell of.
+        # What cannot be built or read is reported by the other checks.
         return
     model.train()
     frozen = [(name, parameter) for name, parameter in model.named_parameters()
@@ -73,7 +73,7 @@ def _fills(source: tuple[str, dict | None], name: str, parameter: nn.Parameter) 
 
 
 def _in_frozen_stages(model: nn.Module, name: str) -> bool:
-    """Some models have constants, position embeddings say, that are no weights to be loaded."""
+    """Some models have constants, such as position embeddings, that no checkpoint provides."""
     parents = name.split('.')[:-1]
     return any(isinstance(getattr(model.get_submodule('.'.join(parents[:i])), 'frozen_stages', -1),
                           int)

@@ -1,7 +1,7 @@
 """Keys that nothing reads, and types that do not exist.
 
-What a constructor refuses is told by :mod:`eca_mm.config_check.building`; here are the slips that
-it would swallow, and those whose place can be named better than by its error.
+What a constructor refuses is reported by :mod:`eca_mm.config_check.building`; the mistakes here are
+those it would ignore, and those that can be located better than by its error.
 """
 import contextlib
 import inspect
@@ -107,7 +107,7 @@ def _compare(node: dict, where: str, allowed: set[str], what: str = 'unknown key
     for key in sorted(set(map(str, node)) - allowed - {'type', '_scope_', '_delete_'}):
         others = set(map(str, node)) - {key} if beside else allowed
         near = nearest(key, others, cutoff=_NEAR)
-        # Of two keys that are alike the one that was added later is the slip.
+        # Of two similar keys, the one added later is the mistake.
         if near and (not beside or list(node).index(key) > list(node).index(near)) and (
                 _differs(key, near)):
             yield _finding(f'{where}.{key}', f'{what} {key!r}', near)
@@ -134,7 +134,7 @@ def _known(reader: Callable) -> set[str]:
 
 
 def _key(where: str) -> str:
-    """The last name in a dotted key; positions in lists are none."""
+    """The last name in a dotted key; positions in lists do not count as names."""
     return next((part for part in where.split('.')[::-1] if not part.isdigit()), '')
 
 

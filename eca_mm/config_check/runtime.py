@@ -9,7 +9,7 @@ from eca_mm.datasets.repeatable import is_seeded
 from .context import ConfigContext, Finding
 
 _NOT_EXACT = 'a resumed run does not repeat what an uninterrupted one would have done'
-_HOOKS = {'StopOnInvalidLossHook': 'a run goes on after its loss or weights became NaN',
+_HOOKS = {'StopOnInvalidLossHook': 'a run continues after its loss or weights became NaN',
           'KeepWorkDirHook': 'a work directory that is removed during the run goes unnoticed'}
 _LOOPS = {'EpochBasedTrainLoop': 'RepeatableEpochLoop', 'IterBasedTrainLoop': 'RepeatableIterLoop'}
 

@@ -128,7 +128,7 @@ def _check_whole(context: ConfigContext, path: str) -> Iterator[Finding]:
 
 
 def _lacking(module: nn.Module, report: KeyReport) -> list[str]:
-    """Missing weights but for those of an attention, which may well be new to the network."""
+    """Missing weights except those of an attention, which may well be new to the network."""
     attentions = [f'{name}.' for name, part in module.named_modules() if hasattr(part, '_abbr_')]
     return [name for name in report.missing if not name.startswith(tuple(attentions))]
 

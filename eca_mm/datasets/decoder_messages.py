@@ -1,4 +1,4 @@
-"""What image decoders say of damaged files while they go on decoding."""
+"""Warnings of image decoders about damaged files that they still decode."""
 import contextlib
 import os
 import re
@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 
-# libjpeg decodes on, greyly, and says so on standard error only; so does libtiff.
+# libjpeg fills the rest with grey and warns on standard error only; so does libtiff.
 _DAMAGE = re.compile(r'Corrupt JPEG data: .*|Premature end of JPEG file|.*TIFF_Error.*')
 _LEFT_OVER = re.compile(r'Corrupt JPEG data: (\d+) extraneous bytes')
 # Some encoders pad the end of an image by a few bytes.

@@ -74,7 +74,7 @@ class EventFrameDataset(CheckedCocoDataset):
         problem = _problem(image)
         if problem:
             raise UserError(f'Annotation file {self.ann_file}: image {image["id"]} {problem}; '
-                            'write it anew by tools/dataset_tools/dsec_to_coco.py or '
+                            'write it again with tools/dataset_tools/dsec_to_coco.py or '
                             'ddd17_to_coco.py.')
         entry = super().parse_data_info(raw_data_info)
         window = image.get('event_window')

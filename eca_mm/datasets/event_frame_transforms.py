@@ -140,7 +140,7 @@ class EventsToVoxelGrid(BaseTransform):
             raise UserError(
                 f'EventsToVoxelGrid(window_ms={self.window_ms}) asks for more than the '
                 f'{(t1 - t0) / 1000:g} ms that the annotation file gives to '
-                f'{os.path.basename(results["event_path"])}; convert it anew with --window-ms '
+                f'{os.path.basename(results["event_path"])}; convert it again with --window-ms '
                 f'{self.window_ms:g}.')
         events = results['events']
         if start > t0:

@@ -36,13 +36,13 @@ def is_truncated(data: bytes) -> bool:
         return _PNG_END not in data
     if not data.startswith(JPEG_START):
         return False
-    # Walk over the header's segments: an embedded thumbnail has an end marker of its own.
+    # Walk over the header's segments: an embedded thumbnail has its own end marker.
     position = 2
     while data[position:position + 2] != _JPEG_SCAN:
         if position + 4 > len(data):
             return True
         if data[position] != 0xff:
-            # A broken header; that is for the decoder to judge.
+            # A broken header; the decoder decides.
             return False
         fill = data[position + 1] == 0xff
         position += 1 if fill else 2 + int.from_bytes(data[position + 2:position + 4], 'big')
@@ -57,8 +57,8 @@ class LoadImage(LoadImageFromFile):
     float32, (H, W, 3) in BGR by default), ``img_shape`` and ``ori_shape``, both (H, W). Grey
     images get three equal channels, transparency is dropped, 16 bits become 8, and of an
     animation the first picture is taken. A damaged JPEG, which OpenCV decodes to a picture that is
-    partly wrong or grey, is refused by what the decoder says of it; WebP and BMP have nothing that
-    would tell.
+    partly wrong or grey, is refused because of the decoder's warnings; damage to WebP and BMP
+    cannot be detected.
 
     A picture that is stored turned (EXIF orientation) is turned upright, as mmcv does. Where the
     sample has the annotation file's ``height`` and ``width`` these decide: if only the picture
@@ -164,7 +164,7 @@ class LoadImage(LoadImageFromFile):
             raise UserError(f'Image {path} is damaged or no image ({len(data)} bytes); {remedy}')
         self._check_size(size, path, remedy)
         image = self._decode(data, self.color_type, path, remedy)
-        # What decoders make of a header may differ from what it says.
+        # Decoders may read a header differently.
         self._check_size(image.shape[1::-1], path, remedy)
         stated = results.get('height'), results.get('width')
         if None in stated or image.shape[:2] == stated:
@@ -199,7 +199,7 @@ class LoadImage(LoadImageFromFile):
                     # The other decoders of JPEG keep their complaints to themselves.
                     cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8)
         except Exception as error:
-            # Each backend has errors of its own: cv2.error, PIL's, tifffile's.
+            # Each backend raises its own errors: cv2.error, PIL's, tifffile's.
             raise UserError(f'Image {path} cannot be decoded ({error}); {remedy}') from error
         if image is None:
             raise UserError(f'Image {path} is damaged or no image ({len(data)} bytes); {remedy}')
@@ -210,7 +210,7 @@ class LoadImage(LoadImageFromFile):
     def _read(self, path: str) -> bytes:
         if '://' not in str(path) and os.path.exists(path) and not (
                 stat.S_ISREG(os.stat(path).st_mode) or os.path.isdir(path)):
-            # Opening a pipe waits for ever, reading a device never ends.
+            # Opening a pipe waits forever, reading a device never ends.
             raise ValueError('it is a pipe or a device')
         if self.file_client_args is not None:
             return fileio.FileClient.infer_client(self.file_client_args, path).get(path)

@@ -30,7 +30,7 @@ def rebuild(node: Any, change: Callable[[dict], dict]) -> Any:
         change (Callable[[dict], dict]): Gets a copy of each dict and returns what replaces it.
 
     Returns:
-        Any: The changed copy. Values that are no plain containers are the same objects as before.
+        Any: The changed copy. Values other than plain containers are the same objects as before.
     """
     if isinstance(node, dict):
         return change({key: rebuild(value, change) for key, value in node.items()})
@@ -57,7 +57,7 @@ def pipelines(node: Any, where: str = '') -> Iterator[tuple[str, list]]:
 
 
 def leaf_datasets(cfg: dict, where: str = '') -> Iterator[tuple[str, dict]]:
-    """Unwrap the data sets in RepeatDataset, ConcatDataset and the like.
+    """Unwrap the data sets in RepeatDataset, ConcatDataset and other wrappers.
 
     Args:
         cfg (dict): Config of a data set.

@@ -1,6 +1,6 @@
 """Random augmentation that depends on the place in the run, not on what was drawn before.
 
-With mmengine alone the random numbers of a data worker start anew with the process, so a resumed
+With mmengine alone the random numbers of a data worker restart with the process, so a resumed
 run augments its images differently from one that was never stopped.
 """
 import itertools

@@ -12,7 +12,7 @@ from eca_mm.backbones.two_stream import input_channels
 from eca_mm.utils.errors import UserError
 
 SUFFIXES = {'onnx': '.onnx', 'torch-export': '.pt2', 'torchscript': '.pt'}
-# From here on torch.onnx.export goes by torch.export unless told otherwise.
+# From this version on, torch.onnx.export uses torch.export by default.
 ONNX_BY_TORCH_EXPORT = torch.__version__ >= (2, 9)
 _DIMENSIONS = {0: 'batch', 2: 'height', 3: 'width'}
 
@@ -91,17 +91,17 @@ def export(model: TensorModel,
            shape: tuple[int, int],
            names: list[str],
            fixed_size: bool = False,
-           notes: Mapping[str, str] | None = None) -> None:
+           metadata: Mapping[str, str] | None = None) -> None:
     """Write a model that runs without this package, for batches of any size.
 
     Args:
         model (TensorModel): What to write.
-        path (Path): The file, which should end as :data:`SUFFIXES` says.
+        path (Path): The file, with the suffix that :data:`SUFFIXES` lists.
         kind (str): A key of :data:`SUFFIXES`.
         shape (tuple[int, int]): Height and width of the images that it is traced with.
         names (list[str]): Names of the outputs; ONNX alone has such.
         fixed_size (bool): Whether only images of that shape are to be taken. Defaults to False.
-        notes (Mapping[str, str], optional): Written into the file: ONNX's ``metadata_props``,
+        metadata (Mapping[str, str], optional): Written into the file: ONNX's ``metadata_props``,
             and one text file each in the archives of the other formats.
 
     Raises:
@@ -111,23 +111,23 @@ def export(model: TensorModel,
     # A batch of one would be taken for a constant.
     images = torch.randn(2, input_channels(model), *shape)
     axes = {axis: name for axis, name in _DIMENSIONS.items() if axis == 0 or not fixed_size}
-    notes = dict(notes or {})
+    metadata = dict(metadata or {})
     with torch.no_grad(), warnings.catch_warnings():
         # Of the exporters about themselves, and of mmdet's assertions on shapes.
         warnings.simplefilter('ignore')
         if kind == 'onnx':
-            _export_onnx(model, images, path, names, axes, notes)
+            _export_onnx(model, images, path, names, axes, metadata)
         elif kind == 'torch-export':
             dynamic = {axis: torch.export.Dim.DYNAMIC for axis in axes}
             program = torch.export.export(model, (images,), dynamic_shapes=(dynamic,))
-            torch.export.save(program, path, extra_files=notes)
+            torch.export.save(program, path, extra_files=metadata)
         else:
             traced = torch.jit.trace(model, images, check_trace=False)
-            torch.jit.save(torch.jit.freeze(traced), str(path), _extra_files=notes)
+            torch.jit.save(torch.jit.freeze(traced), str(path), _extra_files=metadata)
 
 
 def _export_onnx(model: nn.Module, images: Tensor, path: Path, names: list[str], axes: dict,
-                 notes: dict) -> None:
+                 metadata: dict) -> None:
     import onnx
 
     if ONNX_BY_TORCH_EXPORT:
@@ -140,6 +140,6 @@ def _export_onnx(model: nn.Module, images: Tensor, path: Path, names: list[str],
     torch.onnx.export(model, (images,), str(path), input_names=['images'], output_names=names,
                       **options)
     saved = onnx.load(str(path))
-    onnx.helper.set_model_props(saved, notes)
+    onnx.helper.set_model_props(saved, metadata)
     onnx.checker.check_model(saved)
     onnx.save(saved, str(path))

@@ -19,7 +19,7 @@ def load_weights(model: nn.Module, path: str) -> dict:
         path (str): The checkpoint, in torch's format or as ``.safetensors``.
 
     Returns:
-        dict: What the checkpoint says of its training, such as ``dataset_meta``.
+        dict: What the checkpoint records about its training, such as ``dataset_meta``.
 
     Raises:
         MisfitError: If weights are missing, unexpected or of another shape.
@@ -35,7 +35,7 @@ def metadata_of(config: Config, meta: dict) -> dict[str, str]:
 
     Args:
         config (Config): The model's config.
-        meta (dict): What its checkpoint says.
+        meta (dict): What its checkpoint records.
 
     Returns:
         dict[str, str]: In JSON: ``preprocessing`` (mean and std of the pixels, order of the
@@ -43,14 +43,14 @@ def metadata_of(config: Config, meta: dict) -> dict[str, str]:
         version of eca_mm.
     """
     preprocessor = config.model.get('data_preprocessor') or config.get('data_preprocessor') or {}
-    notes: dict[str, Any] = {'eca_mm_version': __version__}
+    metadata: dict[str, Any] = {'eca_mm_version': __version__}
     if 'mean' in preprocessor:
         to_rgb = preprocessor.get('bgr_to_rgb', preprocessor.get('to_rgb', False))
-        notes['preprocessing'] = dict(
+        metadata['preprocessing'] = dict(
             mean=list(preprocessor['mean']), std=list(preprocessor['std']),
             channels='RGB' if to_rgb else 'BGR', divisor=preprocessor.get('pad_size_divisor', 1))
     classes = (meta.get('dataset_meta') or {}).get('classes')
     if classes:
-        notes['classes'] = list(classes)
+        metadata['classes'] = list(classes)
     return {key: value if isinstance(value, str) else json.dumps(value)
-            for key, value in notes.items()}
+            for key, value in metadata.items()}

@@ -69,7 +69,7 @@ def compare(model: TensorModel, path: Path, kind: str,
         UserError: If the file does not run with one of the shapes.
     """
     with warnings.catch_warnings():
-        # Of torch.export.load about the memory of its own file.
+        # torch.export.load warns about the memory of its own file.
         warnings.simplefilter('ignore')
         run = _runner(path, kind)
     generator = torch.Generator().manual_seed(0)
@@ -80,7 +80,7 @@ def compare(model: TensorModel, path: Path, kind: str,
             expected = model(images)
             try:
                 found = run(images)
-            except Exception as error:  # each runtime has types of its own
+            except Exception as error:  # each runtime raises its own types
                 reason = str(error).strip().partition('\n')[0]
                 raise UserError(
                     f'The exported file does not take images of shape {shape} ({reason}); trace it '

@@ -141,7 +141,7 @@ def use_work_dir(config: Config, path: str, work_dir: str | None) -> None:
     Args:
         config (Config): The config; its ``work_dir`` is set.
         path (str): The config file; names the default, ``work_dirs/<config name>``.
-        work_dir (str, optional): What the command line says; wins over the config.
+        work_dir (str, optional): From the command line; takes precedence over the config.
 
     Raises:
         UserError: If the directory cannot be made or written to.

@@ -21,7 +21,7 @@ _KEY = 'data_position'
 
 @dataclass(frozen=True)
 class DataPosition:
-    """A point of a run, and the batches that it goes on with from there.
+    """A point of a run, and the batches that it continues with from there.
 
     Attributes:
         batch_size (int): Images in a batch of one process.
@@ -54,14 +54,14 @@ class DataPosition:
             DataPosition: The position.
         """
         endless = isinstance(_sampler(loader), InfiniteSampler)
-        # A loader of its own kind may have neither.
+        # A custom loader may have neither.
         size = getattr(loader.batch_sampler, 'batch_size', None) or loader.batch_size or 1
         length = sys.maxsize if endless else len(loader)
         return cls(size, get_world_size(), length, iter, epoch, 0, length)
 
     @classmethod
     def load(cls, hub: MessageHub) -> 'DataPosition | None':
-        """Read what a run has noted; None if it has not, or what it has is not usable."""
+        """Read what a run recorded; None if there is no record or it is not usable."""
         try:
             position = cls(**hub.runtime_info[_KEY])
         except (KeyError, TypeError):
@@ -102,7 +102,7 @@ class DataPosition:
         return f'{self.world_size} {processes} x {self.batch_size} images'
 
     def is_like(self, other: 'DataPosition') -> bool:
-        """Whether another position goes on with the same batches."""
+        """Whether another position continues with the same batches."""
         return (self.batch_size, self.world_size, self.length) == (
             other.batch_size, other.world_size, other.length)
 
@@ -139,7 +139,7 @@ def continue_from(loader: DataLoader, saved: DataPosition) -> DataPosition | Non
     batches.skip_samples = saved.samples // now.world_size
     if type(sampler) is InfiniteSampler:
         return replace(now, samples=saved.samples)
-    # Images that fill up the last batches of one number of processes are none of another.
+    # Images that pad the last batches differ with the number of processes.
     left = max(sampler.num_samples - batches.skip_samples, 0) / batches.batch_size
     return replace(now, samples=saved.samples,
                    left=math.floor(left) if batches.drop_last else math.ceil(left))
@@ -153,7 +153,7 @@ def set_seed(loader: DataLoader, seed: int, differs_by_rank: bool) -> None:
     Args:
         loader (DataLoader): Not iterated yet.
         seed (int): The run's seed.
-        differs_by_rank (bool): Whether samplers have seeds of their own.
+        differs_by_rank (bool): Whether samplers have their own seeds.
     """
     if isinstance(loader.batch_sampler, SeededBatchSampler):
         loader.batch_sampler.seed = seed

@@ -31,7 +31,7 @@ def install() -> None:
 def decide_before_wrapping(runner: Runner, model: nn.Module) -> None:
     """Freeze the attentions in frozen stages that a run's weights contain, and no others.
 
-    A run that is resumed goes on with what its checkpoint's meta says. Any other one looks at what
+    A resumed run continues with what its checkpoint's meta records. Any other one looks at what
     it will load: ``load_from``, and beneath it the weights that ``init_cfg`` names.
 
     Args:

@@ -67,9 +67,9 @@ class RepeatableEpochLoop(_Repeatable, EpochBasedTrainLoop):
     """EpochBasedTrainLoop that can be resumed bit for bit, in the middle of an epoch too.
 
     Needs :class:`~eca_mm.datasets.repeatable.SeededBatchSampler` and
-    :class:`~eca_mm.datasets.repeatable.SeedSample` in the data loader; says so where they are
-    absent. With another batch size or number of processes than before, the run goes on with the
-    image that comes next, or, where that is not possible, with the beginning of the epoch.
+    :class:`~eca_mm.datasets.repeatable.SeedSample` in the data loader, and warns where they
+    are absent. If the batch size or the number of processes has changed, the run continues with
+    the next image or, where that is not possible, restarts the epoch.
 
     Args:
         runner (Runner): The runner.
@@ -109,7 +109,7 @@ class RepeatableEpochLoop(_Repeatable, EpochBasedTrainLoop):
                 (f'The checkpoint was saved with {saved.batches} in a batch, this run has '
                  f'{now.batches}' if changed else 'The order of the images within an epoch cannot '
                  'be continued by this sampler') + f': epoch {self._epoch + 1} '
-                + ('starts anew' if position is None else f'goes on{where}' if where else 'follows')
+                + ('restarts' if position is None else f'continues{where}' if where else 'follows')
                 + (', and the learning rate is still that of the checkpoint.' if changed else '.'))
         self._position = position or now
         iteration = (self._epoch + 1) * length - (position or now).left
@@ -203,11 +203,10 @@ class RepeatableIterLoop(_Repeatable, IterBasedTrainLoop):
         if not saved.is_like(now):
             self._say(f'The checkpoint was saved with {saved.batches} in a batch, this run has '
                       f'{now.batches}: '
-                      + ('the images start anew' if position is None else 'the images go on where '
+                      + ('the images restart' if position is None else 'the images continue where '
                          'they were') + ', and the learning rate is still that of the checkpoint.')
         elif position is None:
-            self._say('The order of the images cannot be continued by this sampler: they start '
-                      'anew.')
+            self._say('This sampler cannot continue the order of the images: they restart.')
         return position or DataPosition.begin(self.dataloader, self._iter, saved.epoch)
 
 

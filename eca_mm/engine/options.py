@@ -41,7 +41,7 @@ def has_amp() -> bool:
 def _wrapper_class(kind: object) -> object:
     if not isinstance(kind, str):
         return kind
-    # What no registry has is reported when it is built.
+    # A type that no registry has is reported when it is built.
     with contextlib.suppress(Exception):
         return OPTIM_WRAPPERS.get(kind)
     return None

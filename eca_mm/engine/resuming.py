@@ -73,7 +73,7 @@ def tell_finished(runner: Runner) -> None:
     if loop.epoch >= loop.max_epochs or loop.iter >= loop.max_iters:
         print_log('Nothing is left to train: the checkpoint is of a finished run '
                   f'({loop.iter} of {loop.max_iters} iterations); raise max_epochs or max_iters of '
-                  'train_cfg to go on.',
+                  'train_cfg to continue.',
                   logger='current', level=logging.WARNING)
 
 

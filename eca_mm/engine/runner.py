@@ -75,7 +75,7 @@ class CheckedRunner(Runner):
         if self.distributed and get_device() == 'cpu' and not is_model_wrapper(model):
             if any(isinstance(module, nn.SyncBatchNorm) for module in model.modules()):
                 raise UserError("SyncBN works on GPUs only; use norm_cfg=dict(type='BN') on CPU.")
-            # These are mmengine's defaults but for the device, which it would number like a GPU.
+            # mmengine's defaults except for the device, which it would number like a GPU.
             model_wrapper_cfg = {
                 'broadcast_buffers': False,
                 'find_unused_parameters': self.cfg.get('find_unused_parameters', False),
@@ -95,7 +95,7 @@ class CheckedRunner(Runner):
         super().set_randomness(self._resumed_meta.get('seed') if seed is None else seed, **kwargs)
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
-        """Build the training loop; a ``by_epoch`` that was added to one of ours chooses it."""
+        """Build the training loop; a ``by_epoch`` added to one of our configs selects it."""
         if isinstance(loop, dict) and loop.get('type') in {
                 *_OWN_LOOPS, *(cls.__name__ for cls in _OWN_LOOPS)}:
             loop = dict(loop)
@@ -116,7 +116,7 @@ class CheckedRunner(Runner):
         return super().build_test_loop(loop)
 
     def _skipping(self, dataloader: DataLoader | dict, **options) -> DataLoader | dict:
-        """Have a data loader skip bad images, if the config says so."""
+        """Make a data loader skip bad images if the config asks for it."""
         if self._list_skipped is None or not isinstance(dataloader, dict):
             return dataloader
         return with_checked_images(dataloader, on_bad_image='skip', report=self._list_skipped.path,
@@ -144,7 +144,7 @@ class CheckedRunner(Runner):
 
     @cached_property
     def _resumed_meta(self) -> dict:
-        """What the checkpoint that will be resumed from says of its run; else nothing."""
+        """The metadata of the checkpoint to resume from, if any."""
         path = self.cfg.get('load_from') if self.cfg.get('resume') else None
         if self.cfg.get('resume') and path is None:
             path = latest_checkpoint(self.work_dir)
@@ -269,7 +269,7 @@ def build_runner(config: Config) -> Runner:
         config (Config): A resolved config with ``work_dir``.
 
     Returns:
-        Runner: What the config's ``runner_type`` says, else a :class:`CheckedRunner`.
+        Runner: Of the config's ``runner_type``, else a :class:`CheckedRunner`.
     """
     if 'runner_type' in config:
         return RUNNERS.build(config)

@@ -1,4 +1,4 @@
-"""Schedules of a run that goes on with another number of iterations in an epoch."""
+"""Schedules of a run that continues with a different number of iterations per epoch."""
 import logging
 from itertools import chain
 
@@ -23,7 +23,7 @@ def follow_new_length(runner: Runner, epoch: int, iteration: int, length: int) -
     # What looks at the validation's results, or was built by hand, cannot be computed again.
     if config is None or any(getattr(scheduler, 'need_val_args', False)
                              for scheduler in chain(*groups.values())):
-        print_log('Schedules that count iterations go on as before, though an epoch now has '
+        print_log('Schedules that count iterations continue as before, though an epoch now has '
                   f'{length}.', logger='current', level=logging.WARNING)
         return
     optimizers = getattr(runner.optim_wrapper, 'optim_wrappers', {'': runner.optim_wrapper})

@@ -23,7 +23,7 @@ def use_tta(config: Config) -> None:
 
     Raises:
         UserError: If masks would have to be merged, which MMDetection cannot, or a data set of the
-            test has no pipeline of its own.
+            test has no pipeline.
     """
     detects = scope(config) == 'mmdet'
     evaluators = config.test_evaluator

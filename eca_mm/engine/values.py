@@ -104,7 +104,7 @@ def _optimizers(wrapper: object, where: str) -> Iterator[BadValue]:
                 _is_number(beta) and 0 <= beta < 1 for beta in betas)):
             yield BadValue(f'{where}.optimizer.betas', betas, 'two numbers from 0 to below 1')
     else:
-        # Several optimizers, each with a wrapper of its own.
+        # Several optimizers, each with its own wrapper.
         for name, part in wrapper.items():
             if isinstance(part, dict) and 'optimizer' in part:
                 yield from _optimizers(part, f'{where}.{name}')

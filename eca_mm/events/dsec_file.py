@@ -24,7 +24,7 @@ class DSECEventFile:
     """An ``events.h5`` that is opened when it is first read, once in every process.
 
     Times are those of the images: microseconds with the file's ``t_offset``. The object can be
-    pickled, and after a fork it opens the file anew, so a data set may hold it for its workers.
+    pickled, and reopens the file after a fork, so a data set may hold it for its workers.
 
     Args:
         path (str | os.PathLike): The file.

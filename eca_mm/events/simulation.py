@@ -60,7 +60,7 @@ def _crossings(previous: np.ndarray, level: np.ndarray, reference: np.ndarray, b
                now: float, threshold: float) -> list[tuple]:
     """All crossings between two pictures; the reference moves along."""
     change = level - reference
-    # What is a whole number of thresholds but for rounding counts as one.
+    # A whole number of thresholds up to rounding counts as whole.
     steps = np.floor(np.abs(change) / threshold + 1e-9).astype(int)
     y, x = np.nonzero(steps)
     count, sign = steps[y, x], np.sign(change[y, x])

@@ -1,4 +1,4 @@
-"""What all attentions that look at nothing but the global average have in common."""
+"""The common base of all attentions that depend only on the global average."""
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TypeGuard

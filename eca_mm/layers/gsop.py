@@ -11,7 +11,7 @@ class GSoPLayer(nn.Module):
     """Channel attention from the covariance of the channels (GSoP-Net1's block).
 
     A 1x1 convolution with BN and ReLU reduces the map to d channels. The rows of their covariance
-    matrix are normalised (BN), every row is summarised by 4 numbers (a convolution of its own,
+    matrix are normalised (BN), every row is summarised by 4 numbers (its own convolution,
     then leaky ReLU with slope 0.1), and one more layer with a sigmoid makes these 4 d numbers the
     channel weights. All convolutions have biases: C d + 4 d^2 + 4 C d + C + 9 d parameters.
 

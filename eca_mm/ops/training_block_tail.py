@@ -8,7 +8,7 @@ everything is one affine map per sample and channel::
 
     out = ReLU(identity + A (z - s) + D),    A = w a,    D = w (a (s - m) + b)
 
-The backward pass is written out, but for the attention's own little function of (N, C) values, and
+The backward pass is written out, except for the attention's small function of (N, C) values, and
 needs no map but z and out.
 """
 import torch

@@ -1,1 +1,1 @@
-"""Errors, files, signatures and the grammar of the command lines; imports nothing of ours."""
+"""Errors, files, signatures and shared command-line arguments; imports no other folder."""

@@ -2,7 +2,7 @@
 
 
 class UserError(RuntimeError):
-    """An error that the user can fix; the message is one sentence that says how.
+    """An error that the user can fix; its one-sentence message says how.
 
     Command-line tools print the message alone and exit with status 1.
     """

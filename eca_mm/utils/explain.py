@@ -43,7 +43,7 @@ def explain(error: BaseException) -> str | None:
         link = link.__cause__ or link.__context__
     if lost_peer(error):
         return ('Another process of this run has ended or does not answer any more '
-                f'({_reason(error)}); what it printed tells why: go on with '
+                f'({_reason(error)}); what it printed tells why: continue with '
                 '--resume.')
     worker = _explain_worker(error)
     if worker:
@@ -77,7 +77,7 @@ def interrupted(error: BaseException) -> bool:
 
 
 def lost_peer(error: BaseException) -> bool:
-    """Whether an error says that another process of a distributed run is gone.
+    """Whether an error means that another process of a distributed run has died.
 
     Args:
         error (BaseException): What ended the program.
@@ -95,7 +95,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _explain_worker(error: BaseException) -> str | None:
-    """What became of a data worker, or of the shared memory that it hands its batches over in."""
+    """Explain the end of a data worker, or a problem with the shared memory for its batches."""
     link: BaseException | None = error
     while link is not None:
         text = str(link)
@@ -110,8 +110,8 @@ def _explain_worker(error: BaseException) -> str | None:
             killed = _KILLED_WORKER.search(text)
             if killed:
                 return (f'A data worker has ended ({killed[0]}), most often because the machine '
-                        'ran out of memory: lower num_workers of the data loaders and go on with '
-                        '--resume.')
+                        'ran out of memory: lower num_workers of the data loaders and continue '
+                        'with --resume.')
         link = link.__cause__ or link.__context__
     return None
 

@@ -1,4 +1,4 @@
-"""The grammar that all command lines share: names, order and help of their arguments."""
+"""The arguments that all command lines share: their names, order and help."""
 import argparse
 import os
 import shlex
@@ -31,7 +31,7 @@ class KeyValues(DictAction):
 
 
 class _Force(argparse.Action):
-    """What ``--overwrite`` was called before; to be dropped in the next minor version."""
+    """The former name of ``--overwrite``, to be removed in the next minor version."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace,
                  values: Any, option_string: str | None = None) -> None:
@@ -41,9 +41,9 @@ class _Force(argparse.Action):
 
 
 class HelpFormatter(argparse.HelpFormatter):
-    """argparse's, but an example is printed in one line and so can be copied.
+    """argparse's formatter, but an example stays on one line so that it can be copied.
 
-    argparse breaks lines at hyphens too, of which the names of our configs have many.
+    argparse also breaks lines at hyphens, which the names of our configs are full of.
     """
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
@@ -53,7 +53,7 @@ class HelpFormatter(argparse.HelpFormatter):
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse's, but a shell's pattern may have put names of files onto the command line."""
+    """argparse's parser, but safe for file names that a shell pattern put on the command line."""
 
     def error(self, message: str) -> NoReturn:
         super().error(printable_lines(message))
@@ -97,7 +97,7 @@ def new_parser(description: str, example: str, *shared: str, force: bool = False
             that stand before or between these, by :func:`add_shared`.
         force (bool): Whether ``--force``, the former name of ``--overwrite``, is still understood.
             Defaults to False.
-        **changes (str | dict): The help of a shared argument, where it needs one of its own, or
+        **changes (str | dict): The help of a shared argument where it differs, or
             other arguments of ``add_argument``.
 
     Returns:
@@ -112,10 +112,10 @@ def new_parser(description: str, example: str, *shared: str, force: bool = False
 
 def add_shared(parser: argparse.ArgumentParser, *shared: str, force: bool = False,
                **changes: str | dict[str, Any]) -> None:
-    """Add arguments that tools have in common, in the one order that these have.
+    """Add arguments that tools have in common, in their fixed order.
 
     Args:
-        parser (argparse.ArgumentParser): Takes them.
+        parser (argparse.ArgumentParser): Receives the arguments.
         *shared (str): As in :func:`new_parser`.
         force (bool): As in :func:`new_parser`.
         **changes (str | dict): As in :func:`new_parser`.
@@ -156,7 +156,7 @@ def _program(example: str) -> str:
     script = sys.argv[0]
     if called_as is not None:
         return called_as
-    # In a process that has a program of its own (a test, say) there is nothing better to show.
+    # Within another program (such as a test) there is nothing better to show.
     if Path(script).name != Path(own).name or _is_own(own.removeprefix('python '), script):
         return own
     return f'python {shlex.quote(script)}'
@@ -187,7 +187,7 @@ def positive(text: str) -> int:
 
 
 def check_device(device: str) -> str:
-    """Make sure, before the work is done, that the machine has a device.
+    """Make sure, before any work is done, that the machine has a device.
 
     Args:
         device (str): ``cpu``, ``cuda``, ``cuda:1`` ...
@@ -215,7 +215,7 @@ def labels_for(parser: argparse.ArgumentParser, labels: Sequence[str] | None,
     """Names for things that come from files or folders.
 
     Args:
-        parser (argparse.ArgumentParser): Ends the program for a wrong number of labels.
+        parser (argparse.ArgumentParser): Exits with an error if the number of labels is wrong.
         labels (Sequence[str], optional): What the command line says.
         paths (Sequence[str]): The files or folders; without labels their names serve.
 
@@ -224,7 +224,7 @@ def labels_for(parser: argparse.ArgumentParser, labels: Sequence[str] | None,
     """
     if labels is None:
         names = [Path(path).resolve().stem for path in paths]
-        # Two of the same name are told apart by number.
+        # Equal names are numbered.
         return [name if names.count(name) == 1 else f'{name} ({i + 1})'
                 for i, name in enumerate(names)]
     if len(labels) != len(paths) or len(set(labels)) != len(labels):

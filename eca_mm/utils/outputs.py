@@ -59,7 +59,7 @@ def refuse_inputs(path: str | os.PathLike, inputs: Iterable[str | os.PathLike]) 
 
 
 def keep_data(paths: Iterable[str | os.PathLike]) -> None:
-    """Refuse to go on with a command that would write over data.
+    """Refuse to continue with a command that would write over data.
 
     Reading a config leads to it, so no tool has to know which files a config names.
 
@@ -68,7 +68,7 @@ def keep_data(paths: Iterable[str | os.PathLike]) -> None:
             on its command line.
 
     Raises:
-        UserError: If an output that :func:`check_outputs` was told of is one of the files, or a
+        UserError: If an output registered by :func:`check_outputs` is one of the files, or a
             file in one of the folders.
     """
     if _command is None or _command[0]() is None:

@@ -32,7 +32,7 @@ def write_results(figures: dict | list, path: str, overwrite: bool = False) -> N
 
 
 def add_results(figures: dict | list, folder: str | Path, name: str) -> None:
-    """Write figures as JSON into a folder of ours; those of an earlier run are kept beside them.
+    """Write results as JSON into one of our folders; those of an earlier run are kept beside them.
 
     Args:
         figures (dict | list): As for :func:`write_results`.

@@ -71,7 +71,7 @@ def nearest(name: str, names: Iterable[str], cutoff: float = 0.5,
 
     Args:
         name (str): The misspelt name; a scope before it (``mmdet.``) does not count.
-        names (Iterable[str]): What there is; upper and lower case are alike.
+        names (Iterable[str]): The known names; case is ignored.
         cutoff (float): How similar the two must be, from 0 to 1.
         whole (bool): Whether what stands before a dot counts too. Defaults to False.
 

@@ -17,7 +17,7 @@ _WRITTEN = {'.jpg', '.jpeg', '.jpe', '.png', '.bmp', '.webp', '.tif', '.tiff'}
 
 
 class Drawer:
-    """Draws what a model says about images.
+    """Draws what a model predicts for images.
 
     Args:
         detects (bool): Whether the model is a detector; else it is a classifier.
@@ -38,7 +38,7 @@ class Drawer:
 
         Args:
             image (np.ndarray): RGB of shape (H, W, 3), uint8.
-            sample (BaseDataElement): What the model says, for the size of the image.
+            sample (BaseDataElement): The prediction, in the size of the image.
             truth (bool): Whether to draw the ground truth, where the sample has it: beside the
                 prediction of a detector, above that of a classifier. Defaults to True.
 

@@ -82,7 +82,7 @@ def beside(frame: np.ndarray, grid: np.ndarray, boxes: Sequence[tuple] = (),
 
 def draw_sequence(folder: str | os.PathLike, index: int, view: str, window_ms: int = 50
                   ) -> np.ndarray:
-    """Draw a frame of a DSEC sequence with its events, aligned anew from the calibration.
+    """Draw a frame of a DSEC sequence with its events, realigned from the calibration.
 
     Args:
         folder (str | os.PathLike): The sequence.

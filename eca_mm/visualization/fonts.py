@@ -13,7 +13,7 @@ def legible_names(names: list[str] | tuple[str, ...]) -> tuple[list[str], list[s
 
     The font that matplotlib ships has Latin, Greek, Cyrillic, Arabic and other letters; for further
     characters the installed fonts are searched, and those found become fallbacks of matplotlib's
-    ``sans-serif``. What no font has is transliterated.
+    ``sans-serif``. Characters that no font has are transliterated.
 
     Args:
         names (list[str] | tuple[str, ...]): Names of classes.

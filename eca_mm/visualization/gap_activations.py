@@ -21,7 +21,7 @@ class BlockAverages:
         model (str): Label of the model.
         block (str): Name of the block.
         averages (np.ndarray): Channel-wise averages of N images, of shape (N, C).
-        periodicity (list[Periodicity]): What the autocorrelation says for each image.
+        periodicity (list[Periodicity]): The result of the autocorrelation for each image.
     """
 
     model: str

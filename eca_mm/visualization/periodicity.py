@@ -13,7 +13,7 @@ from scipy.stats import permutation_test
 
 @dataclass(frozen=True)
 class Periodicity:
-    """What the autocorrelation of one descriptor says.
+    """Result of the autocorrelation of one descriptor.
 
     Attributes:
         autocorrelation (np.ndarray): At lags 0 to C // 2, of shape (C // 2 + 1,).

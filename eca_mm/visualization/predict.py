@@ -1,4 +1,4 @@
-"""What a trained model says about single images."""
+"""Predictions of a trained model for single images."""
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from .images import test_pipeline
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says about one image.
+    """Prediction of a model for one image.
 
     Attributes:
         image (np.ndarray): The image, BGR of shape (H, W, 3), uint8.
@@ -75,7 +75,7 @@ class Predictor:
             path (str): The file.
 
         Returns:
-            Prediction: What the model says.
+            Prediction: The model's prediction.
 
         Raises:
             UserError: If the file is missing, damaged, too large or not an image.
@@ -90,7 +90,7 @@ class Predictor:
             name (str): What to call it.
 
         Returns:
-            Prediction: What the model says.
+            Prediction: The model's prediction.
         """
         image = frame
         if 'gray' in self.load.color_type:
@@ -166,7 +166,7 @@ def _known(meta: object) -> dict[str, Any]:
 
 
 def _dataset_meta(config: Config) -> dict[str, Any]:
-    """What the config, or its data set's class, says of the classes."""
+    """The classes according to the config or the class of its data set."""
     loader = config.get('test_dataloader') or config.get('val_dataloader') or {}
     dataset = loader.get('dataset') or {}
     while 'dataset' in dataset and 'metainfo' not in dataset:

@@ -72,7 +72,7 @@ class Run:
 def read_run(path: str) -> Run:
     """Read a work directory.
 
-    A work directory has one time-stamped folder for each start. A resumed start goes on where its
+    A work directory has one time-stamped folder for each start. A resumed start continues where its
     checkpoint was, and what the start before it had logged beyond is dropped; a start from the
     beginning replaces all before it. Starts without a record of training, such as tests, are
     passed over, and so is a last line that a killed process has left unfinished.

@@ -87,7 +87,7 @@ def picture_names(roots: dict[str, str | None]) -> dict[str, str]:
 
     Returns:
         dict[str, str]: For each path the name of its picture: the path below that folder, or below
-        the folder that all images have in common, where two would be alike.
+        the folder that all images have in common, where two names would be equal.
     """
     names = {path: _below(path, root) for path, root in roots.items()}
     if len({name and picture_name(name) for name in names.values()}) < len(names) or (

@@ -1,4 +1,4 @@
-"""How our pictures look: told apart by colour-blind readers and in a greyscale print."""
+"""The style of our pictures: distinguishable for colour-blind readers and in greyscale print."""
 import functools
 import io
 import os
@@ -83,7 +83,7 @@ def save_picture(figure: Figure, path: str, dpi: int = 150) -> None:
         dpi (int): Resolution of a PNG in pixels per inch. Defaults to 150.
 
     Raises:
-        UserError: If the ending is none of these.
+        UserError: If the suffix is not one of these.
         OSError: If it cannot be written.
     """
     check_format(path)

@@ -67,7 +67,7 @@ def test_accuracies_and_weights():
 @pytest.mark.parametrize(('name', 'config'), [
     ('resnet18', 'resnet/resnet18_4xb64_in1k.py'),
     ('mobilenet_v2', 'mobilenet_v2/mobilenet-v2_4xb24_in1k.py')])
-def test_torchvisions_weights_load_where_the_page_says_so(name, config):
+def test_torchvisions_weights_load_where_the_page_lists_them(name, config):
     page = model_zoo(ROOT / 'model-index.yml')
     assert re.search(rf'{re.escape(config)}\).* \| torchvision \|$', page, re.M)
     source = torchvision.models.get_model(name).state_dict()

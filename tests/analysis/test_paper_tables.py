@@ -51,7 +51,7 @@ def test_mask_rcnn_both_ways_of_counting_the_deconvolution():
     assert per_region == pytest.approx(0.684 - 0.530, abs=1e-3)
 
 
-def test_attentions_of_table_2_cost_what_their_formulas_say():
+def test_attentions_of_table_2_cost_as_their_formulas():
     rows = {name: recompute(2, name) for name in FIGURES['table2']['rows']}
     plain = rows['Vanilla']['params']
     for row in rows.values():

@@ -13,7 +13,7 @@ SMALL = dict(base_channels=8, stem_channels=8)
 
 
 @pytest.mark.parametrize('switch', [switch_to_deploy, lambda model: model.switch_to_deploy()])
-def test_both_ways_to_switch_do_and_say_the_same(switch):
+def test_both_ways_to_switch_are_equivalent(switch):
     model = randomize(ECAResNet(18, norm_cfg=dict(type='SyncBN'), **SMALL))
     with pytest.warns(UserWarning, match='no known inference form and are left.*layer1.0'):
         switch(model)
@@ -66,7 +66,7 @@ def test_order_of_layers_in_an_overridden_forward_is_respected():
         torch.testing.assert_close(fuse(block)(x), block(x))
 
 
-def test_a_block_may_bring_a_form_of_its_own():
+def test_a_block_may_define_its_own_form():
     class Doubled(AttentionBottleneck):
         def forward(self, x):
             return super().forward(x) * 2

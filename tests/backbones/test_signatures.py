@@ -32,7 +32,7 @@ def test_all_arguments_are_shown(backbone):
 
 
 @pytest.mark.parametrize('backbone', BACKBONES)
-def test_the_annotation_says_the_same(backbone):
+def test_the_annotation_agrees(backbone):
     """Editors that do not run the code read the annotation of ``**kwargs``."""
     constructor = vars(backbone)['__init__']
     own = constructor.__code__.co_varnames[1:constructor.__code__.co_argcount]

@@ -198,7 +198,7 @@ def test_bad_input():
               at='fpn_convs')
 
 
-def test_without_a_scope_a_bare_name_gets_one_sentence():
+def test_without_a_scope_a_bare_name_gets_a_one_line_error():
     with pytest.raises(ValueError, match=r"does not find the network 'CSPNeXt'.*mmdet.CSPNeXt"):
         MODELS.build(dict(type='WithAttention', network=NEXT, attention=ECA))
     model = MODELS.build(dict(type='WithAttention', network={**NEXT, '_scope_': 'mmdet'},
@@ -214,7 +214,7 @@ def test_frozen_stages_and_checkpointing():
     assert model.layer2[0].eca.conv.weight.grad is not None
 
 
-def test_any_attention_of_ours():
+def test_any_of_our_attentions():
     for kind in ('SELayer', 'CBAM', 'GCBlock', 'NonLocalBlock', 'DoubleAttention', 'ECANSLayer'):
         model = build('mmdet', dict(type='ResNet', depth=18), dict(type=kind))
         assert [y.size(1) for y in model(torch.randn(1, 3, 32, 32))] == [64, 128, 256, 512]

@@ -57,7 +57,7 @@ def test_groups_become_coarser_until_there_are_few():
     ('', 'backbone.', "with the prefix 'backbone.' before"),
     ('encoder.', 'backbone.', "with the prefix 'backbone.' in place of 'encoder.' in"),
 ])
-def test_a_prefix_that_keeps_weights_from_matching_is_told(saved, model, change):
+def test_a_prefix_that_keeps_weights_from_matching_is_reported(saved, model, change):
     names = ('conv1.weight', 'layer1.0.conv1.weight', 'layer1.1.conv1.weight', 'norm.bias')
     report = KeyReport.compare(_weights(*(model + name for name in names)),
                                _weights(*(saved + name for name in names)))
@@ -69,7 +69,7 @@ def test_a_prefix_that_keeps_weights_from_matching_is_told(saved, model, change)
     assert 'would match' in output.get()
 
 
-def test_no_prefix_is_told_where_it_would_explain_little():
+def test_no_prefix_is_reported_where_it_would_explain_little():
     model = _weights('conv1.weight', 'conv2.weight', 'conv3.weight', 'conv4.weight', 'new.weight')
     # The backbone fits: what is missing is a new part, not named otherwise.
     assert KeyReport.compare(model, _weights(*list(model)[:4], 'a.new.weight')).prefix is None

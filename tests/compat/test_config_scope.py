@@ -57,7 +57,7 @@ def test_bases_of_other_packages_are_found_without_their_metafiles(tmp_path, mon
     ('mmdet::absent.py', ValueError),
     ('nopackage::a/b.py', AssertionError),
 ])
-def test_what_is_not_there_is_mmengine_s_to_report(base, error, tmp_path):
+def test_missing_names_are_left_to_mmengine(base, error, tmp_path):
     (tmp_path / 'config.py').write_text(f'_base_ = {base!r}\n')
     with pytest.raises(error):
         Config.fromfile(tmp_path / 'config.py')

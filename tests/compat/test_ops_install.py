@@ -36,7 +36,7 @@ def test_other_operators_exist_and_name_what_to_install(stand_in):
 
 
 @pytest.mark.skipif(COMPILED, reason='mmcv has compiled operators here')
-def test_a_layer_of_mmcv_without_its_operator_says_so():
+def test_a_layer_of_mmcv_without_its_operator_raises():
     with pytest.raises(NotImplementedError, match='softmax_focal_loss_forward'):
         mmcv.ops.softmax_focal_loss(torch.ones(1, 2), torch.zeros(1, dtype=torch.long))
 

@@ -80,7 +80,7 @@ def truncated():
     (zipped(b'\x80\x02]'), 'is truncated or is not a checkpoint'),
     (zipped(dumped({}), 'archive/other'), 'is truncated or is not a checkpoint'),
 ])
-def test_what_is_no_checkpoint(content, said, tmp_path):
+def test_files_other_than_checkpoints(content, said, tmp_path):
     path = tmp_path / 'file.pth'
     path.write_bytes(content)
     with pytest.raises(UserError, match=said) as error:

@@ -66,7 +66,7 @@ def test_working_combinations_pass(good):
     (changed(STOCK, python='3.9.18'), 'Python 3.9.18', '3.10 to 3.13'),
     (changed(STOCK, python='3.14.0'), 'Python 3.14.0', '3.10 to 3.13'),
 ])
-def test_wrong_combinations_end_in_one_sentence(bad, named, advice):
+def test_wrong_combinations_give_a_one_line_error(bad, named, advice):
     with pytest.raises(UserError) as error:
         versions.check(bad)
     sentence = str(error.value)

@@ -52,7 +52,7 @@ def test_unknown_keys(detector, changes, where, expected):
     assert f'did you mean {expected!r}?' in found[0].message
 
 
-def test_variables_of_ones_own_are_no_mistakes(detector):
+def test_user_variables_are_accepted(detector):
     changes = {'classes': ('a', ), 'data_root': 'x', 'model.backbone.norm_cfg.eps': 1e-5,
                'train_dataloader.dataset.pipeline.3.backend': 'pillow'}
     assert find(changed(detector, changes)) == []

@@ -20,7 +20,7 @@ def test_weights_of_the_backbone(detector, root, changes, where, monkeypatch):
     assert (finding.level, finding.where) == ('error', f'model.backbone.init_cfg.{where}')
 
 
-def test_the_prefixes_of_a_file_are_told(detector):
+def test_the_prefixes_of_a_file_are_reported(detector):
     finding, = run(weights, changed(detector, {'model.backbone.init_cfg.prefix': 'encoder'}))
     assert finding.expected == 'one of backbone'
 

@@ -21,7 +21,7 @@ EVENTS = re.compile(
 
 
 @pytest.mark.parametrize('name', ALL_CONFIGS)
-def test_name_tells_the_config(name):
+def test_name_matches_the_config(name):
     config = load(name)
     folder, _, file = name.removesuffix('.py').partition('/')
     if folder == 'event_fusion':
@@ -125,7 +125,7 @@ def scopes(node) -> set:
     return set().union(*map(scopes, node)) if isinstance(node, list | tuple) else set()
 
 
-def test_what_replaces_a_whole_part_of_its_base_says_why():
+def test_every_delete_has_a_comment():
     for path in (ROOT / 'configs').rglob('*.py'):
         lines = path.read_text().splitlines()
         for before, line in itertools.pairwise(lines):

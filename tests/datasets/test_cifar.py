@@ -99,7 +99,7 @@ def test_bad_folders(folders, spoil, message):
         build(folders)
 
 
-def test_nothing_there_is_not_downloaded(tmp_path):
+def test_absent_weights_are_not_downloaded(tmp_path):
     with pytest.raises(UserError, match='neither a folder train/ .* nor cifar-10-batches-py/'):
         build(tmp_path)
 

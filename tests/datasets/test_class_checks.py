@@ -61,7 +61,7 @@ def test_splits_must_have_the_same_classes(root):
     ('CheckedCocoDataset', 'CocoMetric', 'CocoMetric numbers'),
     ('CocoDataset', 'CheckedCocoMetric', 'CocoDataset numbers'),
     ('CocoDataset', 'CocoMetric', 'CocoDataset numbers')])
-def test_another_order_than_the_file_needs_both_of_ours(root, data_kind, metric_kind, culprit):
+def test_another_order_needs_both_checked_classes(root, data_kind, metric_kind, culprit):
     with DefaultScope.overwrite_default_scope('mmdet'):
         metric = METRICS.build(dict(type=metric_kind, ann_file=str(root / 'annotations.json')))
     check_metric(metric, build(root, data_kind), 'val_evaluator')

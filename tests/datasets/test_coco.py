@@ -83,7 +83,7 @@ def test_bad_annotations_are_refused_by_name(annotations, edit, named):
     (lambda text: '', 'truncated'),
     (lambda text: '[1, 2]', 'not in COCO format'),
 ])
-def test_a_file_that_is_no_annotation_is_refused(annotations, content, reason):
+def test_a_file_without_annotations_is_refused(annotations, content, reason):
     annotations.write_text(content(annotations.read_text()))
     with pytest.raises(UserError, match=reason) as caught:
         build(annotations)

@@ -93,14 +93,14 @@ def test_torch_export_of_a_pyramid_wants_maps_of_more_than_one_pixel(tmp_path):
 
 
 def test_onnx_file_of_a_pyramid(tmp_path):
-    notes = {'classes': json.dumps(['cat', 'dog'])}
-    model, path = written(pyramid(), tmp_path, 'onnx', notes=notes)
+    metadata = {'classes': json.dumps(['cat', 'dog'])}
+    model, path = written(pyramid(), tmp_path, 'onnx', metadata=metadata)
     session = onnxruntime.InferenceSession(str(path))
     images, = session.get_inputs()
     assert (images.name, images.shape) == ('images', ['batch', 3, 'height', 'width'])
     names = [output.name for output in session.get_outputs()]
     assert names == ['map0', 'map1', 'map2', 'map3', 'map4']
-    assert session.get_modelmeta().custom_metadata_map == notes
+    assert session.get_modelmeta().custom_metadata_map == metadata
     x = torch.randn(2, 3, 100, 75)
     with torch.no_grad():
         expected = [value.numpy() for value in model(x)]
@@ -154,10 +154,10 @@ def test_other_weights_are_noticed(tmp_path):
 
 def test_notes():
     config = Config.fromfile(REPOSITORY / 'configs/eca_resnet/eca-resnet18-k3577_4xb64_in1k.py')
-    notes = metadata_of(config, dict(dataset_meta=dict(classes=('cat', 'dog'))))
-    assert json.loads(notes['preprocessing']) == dict(
+    metadata = metadata_of(config, dict(dataset_meta=dict(classes=('cat', 'dog'))))
+    assert json.loads(metadata['preprocessing']) == dict(
         mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], channels='RGB', divisor=1)
-    assert json.loads(notes['classes']) == ['cat', 'dog']
+    assert json.loads(metadata['classes']) == ['cat', 'dog']
 
 
 def test_an_absent_package_is_named(monkeypatch):

@@ -136,7 +136,7 @@ def test_click_copies_the_base_line(zoo):
     assert field.get_attribute('value') == line
 
 
-def test_everything_to_operate_has_a_name_of_its_own(zoo):
+def test_every_control_has_its_own_name(zoo):
     choose(zoo, 'task', 'Instance segmentation')
     controls = zoo.find_elements(By.CSS_SELECTOR, '#zoo select, #zoo input, #zoo button, .point')
     names = [(control.tag_name, control.accessible_name) for control in controls

@@ -55,6 +55,6 @@ def test_a_line_of_the_page_replaces_the_earlier_one(matrix):
     assert after and changed.endswith(f'|\n{after}')
 
 
-def test_a_stack_that_there_is_not():
+def test_unknown_stack():
     done = subprocess.run([sys.executable, SCRIPT, 'torch1.0'], capture_output=True, text=True)
     assert done.returncode == 2 and 'no stack torch1.0; there are default, ' in done.stderr

@@ -53,7 +53,7 @@ def test_it_installs_once_and_again_only_after_a_failure_or_a_change(checkout):
     assert 'editable' not in changed.stdout
 
 
-def test_a_folder_that_is_no_environment_is_left_alone(checkout):
+def test_a_folder_other_than_an_environment_is_kept(checkout):
     (checkout / 'thesis').mkdir()
     refused = make_setup(checkout, 'VENV=thesis')
     assert refused.returncode != 0

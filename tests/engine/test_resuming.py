@@ -44,7 +44,7 @@ def whole(tmp_path):
 
 @pytest.mark.parametrize(('stop', 'size', 'iterations'), [
     (7, 4, 7), (6, 1, 28), (8, 3, 8), (5, 5, 4), (1, 10, 3)])
-def test_another_batch_size_goes_on_with_the_next_image(tmp_path, whole, said, stop, size,
+def test_another_batch_size_continues_with_the_next_image(tmp_path, whole, said, stop, size,
                                                         iterations):
     runner, rest = loaded(
         tmp_path / 'more', EPOCHS, SHUFFLED, size, resume=True,
@@ -75,7 +75,7 @@ def test_schedules_follow_the_new_iterations(tmp_path, whole):
     assert rates['start 4'] != pytest.approx(rates['expected 4'])
 
 
-def test_batches_of_another_sampler_begin_the_epoch_anew(tmp_path, said):
+def test_batches_of_another_sampler_restart_the_epoch(tmp_path, said):
     grouped = {'batch_sampler': {'type': 'SeededBatchSampler', 'batch_sampler': {
         'type': 'mmdet.AspectRatioBatchSampler'}}}
 
@@ -91,11 +91,11 @@ def test_batches_of_another_sampler_begin_the_epoch_anew(tmp_path, said):
     run('whole', 2)
     runner = run('more', 1, resume=True, load_from=str(tmp_path / 'whole/iter_2.pth'))
     assert (runner.epoch, runner.iter) == (3, 30)
-    assert any('epoch 1 starts anew' in line for line in said)
+    assert any('epoch 1 restarts' in line for line in said)
 
 
 @pytest.mark.parametrize('sampler', [ENDLESS, SHUFFLED])
-def test_iterations_go_on_with_the_next_image(tmp_path, monkeypatch, said, sampler):
+def test_iterations_continue_with_the_next_image(tmp_path, monkeypatch, said, sampler):
     monkeypatch.setattr('mmengine.runner.loops.time.sleep', lambda seconds: None)
     _, whole = loaded(tmp_path / 'whole', ITERS, sampler, 2)
     runner, rest = loaded(tmp_path / 'more', ITERS, sampler, 1, resume=True,

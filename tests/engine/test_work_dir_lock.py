@@ -31,7 +31,7 @@ def other(tmp_path):
     process.wait()
 
 
-def test_the_second_is_told_of_the_first_and_may_go_on_when_that_is_killed(tmp_path, other):
+def test_a_second_run_is_refused_until_the_first_is_killed(tmp_path, other):
     cfg = config(tmp_path / 'run', EPOCHS, SHUFFLED)
     with pytest.raises(UserError, match=f'process {other.pid} on .*--work-dir'):
         CheckedRunner.from_cfg(cfg).train()

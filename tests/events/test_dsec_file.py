@@ -167,7 +167,7 @@ def test_event_beyond_the_sensor(recording):
         DSECEventFile(recording[0], 260, 346).slice(OFFSET, OFFSET + 50_000)
 
 
-def test_files_that_are_no_recording(tmp_path, recording):
+def test_files_other_than_recordings(tmp_path, recording):
     with pytest.raises(UserError, match='does not exist'):
         DSECEventFile(tmp_path / 'absent.h5').slice(0, 1)
     (tmp_path / 'text.h5').write_text('no HDF5')

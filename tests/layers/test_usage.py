@@ -115,13 +115,13 @@ def test_pretrained_weights_are_not_initialised_again(tmp_path):
     (dict(type='DoubleAttention', reduction=512), 'reduction is 512'),
     (dict(type='AAConv2d', map_size=16), r'replaces a convolution.*conv2_cfg'),
 ])
-def test_what_does_not_fit_says_why(build, cfg, why):
+def test_misfits_are_explained(build, cfg, why):
     with pytest.raises(ValueError, match=why):
         build(cfg)
 
 
 @pytest.mark.parametrize('build', [in_resnet, as_plugin, in_mobilenet])
-def test_map_smaller_than_the_extent_says_why(build):
+def test_map_smaller_than_the_extent_is_explained(build):
     model = build(dict(type='GELayer', extent=8))
     with pytest.raises(ValueError, match='extent of 8'):
         model(torch.randn(1, 3, 64, 64))

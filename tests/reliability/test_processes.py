@@ -1,4 +1,4 @@
-"""One of two processes is killed: the other ends soon and says why, and the run can go on."""
+"""One of two processes is killed: the other ends soon and says why, and the run can continue."""
 import os
 import signal
 import subprocess

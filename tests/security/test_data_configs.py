@@ -100,7 +100,7 @@ def test_sound_files_are_read(ending, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_tools_refuse_them_in_a_sentence(tmp_path):
+def test_the_tools_refuse_them_with_one_line(tmp_path):
     (tmp_path / 'a.yml').write_text(YAML['apply'].replace('{marker}', str(tmp_path / 'marker')))
     for tool in ('analysis_tools/check_config.py', 'train.py'):
         done = run_tool(tmp_path, tool, 'a.yml')

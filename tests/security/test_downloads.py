@@ -77,7 +77,7 @@ def test_downloads_are_read_as_safely_as_files(server, tmp_path):
     assert not (tmp_path / 'marker').exists()
 
 
-def test_the_cache_goes_by_the_whole_address(server):
+def test_the_cache_uses_the_whole_address(server):
     paths = ['/a/epoch_12.pth', '/b/epoch_12.pth', '/a/epoch_12.pth?v=2', '/a/epoch_12.pth?v=3']
     for number, path in enumerate(paths):
         server.answers[path] = (200, {}, content(number=torch.tensor(number)))
@@ -114,7 +114,7 @@ def test_a_hash_in_the_name_is_checked_and_shared(server, tmp_path):
     ((302, {'Location': '/a.pth'}, b''), 'redirects to ./a.pth'),
     ((301, {}, b''), 'redirects to .nowhere'),
 ])
-def test_what_goes_wrong_on_the_way_is_one_sentence(server, tmp_path, answer, match):
+def test_errors_on_the_way_are_one_line(server, tmp_path, answer, match):
     server.answers['/a.pth'] = answer
     refused(f'{server.url}/a.pth', match)
     left = [path for path in (tmp_path / 'cache').rglob('*') if path.is_file()]

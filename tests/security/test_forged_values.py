@@ -131,7 +131,7 @@ FORGED = {
         _log_history=call(named('numpy.core.multiarray', '_reconstruct'), NDARRAY, value((0,)),
                           raw(b'b')), _count_history=array((0,), content=b'')),
     'buffer without a state': BUFFER + b')\x81',
-    'buffer with a statistic of its own': buffer(statistics_methods=entries(
+    'buffer with a custom statistic': buffer(statistics_methods=entries(
         mine=call(GETATTR, BUFFER, value('mean')))),
     'buffer with a swapped statistic': buffer(statistics_methods=entries(
         mean=call(GETATTR, BUFFER, value('max')))),
@@ -168,7 +168,7 @@ FORGED = {
     'storage of wider numbers': tensor(storage(4, 'DoubleStorage')),
     'storage that there is not': tensor(storage(4, key='7')),
     'storage by a path': tensor(storage(4, key='../data/0')),
-    'storage of a kind of its own': tensor(b'(' + value('module') + BUFFER + value('f') + value('s')
+    'storage of an unknown kind': tensor(b'(' + value('module') + BUFFER + value('f') + value('s')
                                            + b'tQ'),
     'tensor of a number': tensor(value(3)),
     'tensor with hooks': tensor(None, 0, (4,), (1,), True, ORDERED + b'K\x01'

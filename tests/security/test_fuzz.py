@@ -156,10 +156,10 @@ def corrupted(seed, count, path):
     return refused
 
 
-def test_random_changes_of_files_end_in_a_sentence(tmp_path):
+def test_random_changes_of_files_give_one_line_errors(tmp_path):
     assert corrupted(0, 300, tmp_path / 'a.pth') > 100
 
 
 @pytest.mark.slow
-def test_20_000_random_changes_of_files_end_in_a_sentence(tmp_path):
+def test_20_000_random_changes_of_files_give_one_line_errors(tmp_path):
     assert corrupted(1, 20_000, tmp_path / 'a.pth') > 5_000

@@ -86,7 +86,7 @@ def test_damaged_photographs_are_refused(tmp_path, kind):
 
 
 @pytest.mark.parametrize('padding', [b'\0', b'\xff\xff', bytes(4)])
-def test_padding_before_the_end_is_no_damage(tmp_path, padding):
+def test_padding_before_the_end_is_accepted(tmp_path, padding):
     data = jpeg()
     load(tmp_path, data[:-2] + padding + data[-2:])
 

@@ -103,7 +103,7 @@ def entry(offsets='[0, 4]', shape='[1]', dtype='F32'):
     safetensors(entry() + ' ' * 10**6, bytes(8)), safetensors(entry(), bytes(3)),
     (2**40).to_bytes(8, 'little') + b'{}', bytes(10**5),
 ], ids=lambda content: f'{len(content)} bytes')
-def test_malformed_safetensors_end_in_a_sentence(content, tmp_path):
+def test_malformed_safetensors_are_refused_with_one_line(content, tmp_path):
     path = tmp_path / 'a.safetensors'
     path.write_bytes(content)
     with pytest.raises(UserError, match='a.safetensors') as caught:

@@ -41,7 +41,7 @@ def test_code_is_refused_and_does_not_run(name, pack, tmp_path):
     ('STACK_GLOBAL through memo', 'os.mkdir'), ('INST', 'os.mkdir'),
     ('getattr to __globals__', 'builtins.getattr'), ('bytes of a file', '_load_from_bytes'),
 ])
-def test_the_sentence_names_what_was_found(name, found, tmp_path):
+def test_the_error_names_what_was_found(name, found, tmp_path):
     path = tmp_path / 'bad.pth'
     path.write_bytes(zipped(PAYLOADS[name](str(tmp_path / 'marker'))))
     with pytest.raises(UserError, match=found):

@@ -115,7 +115,7 @@ def test_counts(tmp_path):
     (['--mode', 'roofline', '--models', 'mobilenet_v2'], 1, 'not of mobilenet_v2'),
     (['--device', 'abacus'], 1, "Device 'abacus' cannot be used"),
 ])
-def test_misuse_ends_in_one_sentence(tmp_path, arguments, code, sentence):
+def test_misuse_gives_a_one_line_error(tmp_path, arguments, code, sentence):
     (tmp_path / 'old.png').write_bytes(b'old')
     (tmp_path / 'mine.txt').write_text('mine')
     done = run_tool(tmp_path, TOOL, *arguments)

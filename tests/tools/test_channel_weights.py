@@ -46,7 +46,7 @@ def test_two_models_side_by_side(trained):
     ([*MODEL, '--device', 'nowhere'], 1, '--device nowhere cannot be used'),
     (['cls.py', 'nowhere.pth'], 1, 'nowhere.pth'),
 ])
-def test_misuse_ends_in_one_sentence(trained, arguments, code, sentence):
+def test_misuse_gives_a_one_line_error(trained, arguments, code, sentence):
     done = run_tool(trained, TOOL, *arguments)
     assert done.returncode == code
     assert sentence in done.stderr and 'Traceback' not in done.stderr

@@ -47,7 +47,7 @@ def test_resumed_run_beside_another(tmp_path):
     (['work_dirs/det'], 1, 'no COCO AP'),
     (['work_dirs/det', '--labels', 'a', 'b'], 2, '--labels expects 1'),
 ])
-def test_misuse_ends_in_one_sentence(trained, arguments, code, sentence):
+def test_misuse_gives_a_one_line_error(trained, arguments, code, sentence):
     (trained / 'classes').mkdir(exist_ok=True)
     done = run_tool(trained, TOOL, *arguments)
     assert done.returncode == code

@@ -41,7 +41,7 @@ def test_detector_at_another_shape_with_overrides(tmp_path):
     ([CONFIG, '--shape', '32', '32', '--cfg-options', 'model.backbone.type=ECAResnet'], 1,
      'ECAResNet'),
 ])
-def test_misuse_ends_in_one_sentence(tmp_path, arguments, code, sentence):
+def test_misuse_gives_a_one_line_error(tmp_path, arguments, code, sentence):
     done = run_tool(tmp_path, TOOL, *arguments)
     assert done.returncode == code
     assert sentence in done.stderr

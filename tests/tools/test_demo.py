@@ -48,7 +48,7 @@ def test_detection_of_a_picture(tmp_path):
     assert not np.array_equal(drawn, cv2.imread(str(tmp_path / 'a.png')))
 
 
-def test_mistakes_are_told(tmp_path):
+def test_mistakes_are_reported(tmp_path):
     config = ROOT / 'configs/eca_resnet/eca-resnet18-k3577_4xb64_in1k.py'
     result = run_tool(tmp_path, 'demo.py', 'none.png', config, 'c.pth', '--out-dir', 'out')
     assert result.returncode == 1 and result.stderr.startswith('none.png does not exist')

@@ -44,7 +44,7 @@ def test_an_invalid_loss_in_one_process_stops_both(trained):
     assert not list((trained / 'runs').glob('*.pth'))
 
 
-def test_a_mistake_is_told_once(folder):
+def test_a_mistake_is_reported_once(folder):
     result = run_script(folder, 'dist_train.sh', 'absent.py', 2)
     assert result.returncode == 1
     assert result.stderr.count('absent.py does not exist') == 1

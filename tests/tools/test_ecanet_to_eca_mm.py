@@ -17,7 +17,7 @@ def test_names_the_config(tmp_path):
     assert state['backbone.layer2.0.eca.conv.weight'].shape == (1, 1, 5)
 
 
-def test_tells_what_changed_meaning_in_a_detector(tmp_path):
+def test_reports_what_changed_meaning_in_a_detector(tmp_path):
     torch.save(dict(state_dict=detector('retinanet', (3, 3, 7, 7))), tmp_path / 'src.pth')
     result = run_tool(tmp_path, TOOL, 'src.pth', 'dst.pth', '--dry-run')
     assert result.returncode == 0, result.stderr

@@ -29,7 +29,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_writes_onnx_and_says_how_near_it_is(folder):
+def test_writes_onnx_and_prints_the_difference(folder):
     done = run_tool(folder, TOOL, 'cls.py', 'cls.pth', 'new/cls.onnx', '--fuse', '--shape', 64, 64)
     assert (done.returncode, done.stderr) == (0, '')
     assert '1 x 3 x 64 x 64: largest difference ' in done.stdout

@@ -30,7 +30,7 @@ def test_two_images_and_two_models(trained):
     ([*MODEL, '--images', 'cls.py'], 1, 'cls.py'),
     ([*MODEL, '--images', 'classes/red/0.png', '--blocks', 'conv_9_9'], 1, 'the blocks are'),
 ])
-def test_misuse_ends_in_one_sentence(trained, arguments, code, sentence):
+def test_misuse_gives_a_one_line_error(trained, arguments, code, sentence):
     done = run_tool(trained, TOOL, *arguments)
     assert done.returncode == code
     assert sentence in done.stderr and 'Traceback' not in done.stderr

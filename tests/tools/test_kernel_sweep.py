@@ -68,7 +68,7 @@ def test_bubbles_of_the_paper(tmp_path):
     ('bubbles', ['--backbones', 'ResNet-51'], 1, "no backbone 'ResNet-51'"),
     ('bubbles', ['--out', 'b.gif'], 1, 'must end in .png'),
 ])
-def test_misuse_ends_in_one_sentence(sweep, tmp_path, tool, arguments, code, sentence):
+def test_misuse_gives_a_one_line_error(sweep, tmp_path, tool, arguments, code, sentence):
     done = run_tool(sweep, f'visualizations/{tool}.py', '--out', tmp_path / 'm.png', *arguments)
     assert done.returncode == code
     assert sentence in done.stderr and 'Traceback' not in done.stderr

@@ -39,7 +39,7 @@ def test_all_tables(tmp_path):
     (['--tables', '1'], 2, 'invalid choice: 1'),
     (['--tables', '2', '--out', 'mine.md'], 1, 'mine.md exists already'),
 ])
-def test_misuse_ends_in_one_sentence(tmp_path, arguments, code, sentence):
+def test_misuse_gives_a_one_line_error(tmp_path, arguments, code, sentence):
     (tmp_path / 'mine.md').write_text('# Mine')
     done = run_tool(tmp_path, TOOL, *arguments)
     assert done.returncode == code

@@ -40,7 +40,7 @@ def test_the_command_line_rules(folder):
     assert 'lr: 5.0000e-03' in result.stdout
 
 
-def test_resume_goes_on_where_training_stopped(trained):
+def test_resume_continues_where_training_stopped(trained):
     once = ('--cfg-options', 'train_cfg.max_epochs=2')
     # Without anything to resume from training starts at the beginning.
     whole = run_tool(trained, 'train.py', 'cls.py', '--resume', '--work-dir', 'whole', *once)
@@ -161,7 +161,7 @@ def test_a_bad_image_of_a_class_is_named(folder):
 
 
 @pytest.mark.parametrize(('config', 'image'), [('det.py', 'id 3 '), ('cls.py', 'green/0.png')])
-def test_a_loss_that_is_no_number_stops_the_run(folder, config, image):
+def test_a_nan_loss_stops_the_run(folder, config, image):
     # The first step throws the weights far away; the second loss is NaN or infinite.
     result = run_tool(
         folder, 'train.py', config, '--cfg-options', 'optim_wrapper.optimizer.lr=1e30',
@@ -173,7 +173,7 @@ def test_a_loss_that_is_no_number_stops_the_run(folder, config, image):
         assert all(weight.isfinite().all() for weight in weights.values())
 
 
-def test_weights_that_are_no_numbers_are_not_saved(folder):
+def test_nan_weights_are_not_saved(folder):
     # The loss of the first iteration is fine, and its step overflows.
     result = run_tool(
         folder, 'train.py', 'cls.py', '--cfg-options', 'optim_wrapper.optimizer.lr=3e38',

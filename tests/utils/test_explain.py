@@ -104,7 +104,7 @@ except Exception as error:
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='mounts a small /dev/shm')
-def test_a_small_shared_memory_is_told_and_does_not_hang():
+def test_a_small_shared_memory_is_reported_and_does_not_hang():
     private = ['unshare', '-m', 'sh', '-c',
                'mount -t tmpfs -o size=64k none /dev/shm && exec "$@"', 'sh']
     try:

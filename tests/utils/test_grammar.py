@@ -35,7 +35,7 @@ def parser_of(tool, monkeypatch):
 
 
 @pytest.mark.parametrize('tool', TOOLS)
-def test_shared_arguments_are_alike_and_the_example_is_the_tools_own(tool, monkeypatch):
+def test_shared_arguments_are_equal_and_the_example_is_the_tools_own(tool, monkeypatch):
     parser = parser_of(tool, monkeypatch)
     assert parser.description and parser.epilog.startswith(f'example: python {tool} ')
     actions = {action.dest: action for action in parser._actions}
@@ -89,7 +89,7 @@ def test_wrong_pairs_are_misuse():
 
 
 @pytest.mark.parametrize('device', ['cuda:99', 'abacus', 'cpu:x'])
-def test_a_device_that_is_not_there(device):
+def test_a_missing_device(device):
     assert check_device('cpu') == 'cpu'
     with pytest.raises(UserError, match=f'--device {device} cannot be used'):
         check_device(device)

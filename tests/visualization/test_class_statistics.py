@@ -47,7 +47,7 @@ def test_ratio_finds_how_far_classes_are_apart(spread):
         spread**2, abs=.02 + .05 * spread**2)
 
 
-def test_what_cannot_be_told_is_nan():
+def test_undefined_values_are_nan():
     one_each = statistics(np.arange(4), np.random.rand(4, 2), 4).specificity()
     one_class = statistics(np.zeros(4, int), np.random.rand(4, 2), 4).specificity()
     assert all(np.isnan([one_each.between, one_each.within, one_class.between]))

@@ -37,7 +37,7 @@ def test_last_or_best_validation(runs):
     assert list(last['segm']) == ['a']
 
 
-def test_runs_of_different_length_are_told(runs):
+def test_runs_of_different_length_are_reported(runs):
     assert differing_ends(runs) == []
     del runs['a'].validations[1]
     assert 'a 10, b 20' in differing_ends(runs)[0]

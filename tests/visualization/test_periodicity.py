@@ -30,7 +30,7 @@ def test_a_period_in_noise_is_found(period):
     assert found.peak > .4 and found.peak_p <= .01
 
 
-def test_noise_has_a_period_as_often_as_chance_says():
+def test_noise_has_a_period_as_often_as_expected_by_chance():
     rng = np.random.default_rng(0)
     found = [measure_periodicity(rng.normal(size=64), shuffles=99) for _ in range(200)]
     for shares in ([f.peak_p for f in found], [f.neighbours_p for f in found]):

@@ -28,7 +28,7 @@ def test_iterations_stay_what_they_are(tmp_path):
     assert read_run(str(tmp_path)).series('coco/bbox_mAP') == ([117], [.1])
 
 
-def test_resumed_run_goes_on_at_its_checkpoint(tmp_path):
+def test_resumed_run_continues_at_its_checkpoint(tmp_path):
     write_start(tmp_path, 1, CLASSIFIER, [
         *train(5, 10), validation(1, .1), *train(15, 20), validation(2, .2), *train(25)])
     # A test, and a start that ended before its first record, come between.
@@ -75,7 +75,7 @@ def test_line_of_a_killed_process_is_passed_over_but_no_other(tmp_path):
         read_run(str(tmp_path))
 
 
-def test_what_is_no_run_is_named(tmp_path):
+def test_folders_without_a_run_are_named(tmp_path):
     with pytest.raises(UserError, match='does not exist'):
         read_run(str(tmp_path / 'nowhere'))
     with pytest.raises(UserError, match='not a work directory of a training'):

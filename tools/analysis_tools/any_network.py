@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Print which networks WithAttention knows, or renew the table in docs/any_network.md."""
+"""Print which networks WithAttention supports, or update the table in docs/any_network.md."""
 import re
 from pathlib import Path
 

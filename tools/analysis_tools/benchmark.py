@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Measure how fast networks with attention are beside the same networks without it."""
+"""Measure the speed of networks with attention relative to the same networks without it."""
 import argparse
 
 import torch

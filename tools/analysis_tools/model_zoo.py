@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Print the table of all models, or renew docs/model_zoo.md and configs/*/README.md with it."""
+"""Print the table of all models, or update docs/model_zoo.md and configs/*/README.md with it."""
 from pathlib import Path
 
 from eca_mm.analysis.model_zoo import load_families, model_zoo
@@ -16,7 +16,7 @@ def main() -> None:
     """Print the page of all models, or write all pages."""
     parser = new_parser(
         __doc__, 'python tools/analysis_tools/model_zoo.py --print', 'overwrite',
-        overwrite='write the pages of this checkout anew from the metafiles')
+        overwrite='update the pages of this checkout from the metafiles')
     parser.add_argument('--print', action='store_true',
                         help='print the page of all models, write nothing (the default)')
     args = parser.parse_args()

@@ -48,13 +48,13 @@ def main() -> None:
     config = load_config(args.config, args.cfg_options)
     shape = tuple(args.shape or ((256, 320) if scope(config) == 'mmdet' else (224, 224)))
     built = build_model(config)
-    notes = metadata_of(config, load_weights(built, args.checkpoint))
+    metadata = metadata_of(config, load_weights(built, args.checkpoint))
     model = TensorModel(built, args.backbone_only)
     exported = TensorModel(fuse(built), args.backbone_only) if args.fuse else model
     with working('Exporting'), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f'model{SUFFIXES[args.format]}'
         export(exported, path, args.format, shape, output_names(model, shape), args.fixed_size,
-               notes)
+               metadata)
         differences = compare(model, path, args.format, shapes_to_try(
             shape, args.fixed_size, input_channels(built)))
         for found in differences:

@@ -104,7 +104,7 @@ class ResNetArchitecture:
         """Number of layers, as in ResNet-50.
 
         Raises:
-            UserError: If no network of ours has these blocks.
+            UserError: If none of our networks has these blocks.
         """
         known = AttentionResNetD if self.is_d else AttentionResNet
         for depth, (_, blocks) in known.arch_settings.items():
@@ -199,5 +199,5 @@ def kernel_sizes_of(weights: Mapping[str, Tensor], stage_blocks: Sequence[int]) 
         sizes.append(found.pop() if found else None)
     if not any(sizes):
         return None
-    # A stage without any is told as missing, with whatever size.
+    # A stage without any is reported as missing, with whatever size.
     return tuple(size or 3 for size in sizes)

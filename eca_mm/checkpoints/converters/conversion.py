@@ -27,7 +27,7 @@ class Conversion:
             that is nearest to it; None for weights that many configs may start from.
         changes (dict): What a config on top of the base has to set; empty if it fits as it is.
         report (KeyReport): The comparison with the model of that config.
-        notes (tuple[str, ...]): What the user should know besides.
+        notes (tuple[str, ...]): Further remarks for the user.
     """
 
     weights: dict
@@ -46,7 +46,7 @@ class Conversion:
                 f'backbone, {head or "none"} of the classifier.')
 
     def config_text(self) -> str:
-        """The source of the config, for where none of ours fits as it is."""
+        """The source of the config, for when none of ours fits unchanged."""
         return Config(dict(_base_=f'eca_mm::{self.base}', **self.changes)).pretty_text
 
 
@@ -61,7 +61,7 @@ def convert(weights: Mapping[str, Tensor], names: Mapping[str, str], bases: Sequ
             exist are passed over; on top of the first that does a config is written where none
             fits.
         backbone (dict): Config of the backbone.
-        notes (Sequence[str]): What the user should know besides.
+        notes (Sequence[str]): Further remarks for the user.
 
     Returns:
         Conversion: Weights and config.
@@ -121,7 +121,7 @@ def fit(renamed: dict[str, Tensor], names: Mapping[str, str], base: str, changes
         names (Mapping[str, str]): Our name of each weight of the source.
         base (str): Path of the config below ``configs/``.
         changes (dict): What is to be set on top of it.
-        notes (Sequence[str]): What the user should know besides.
+        notes (Sequence[str]): Further remarks for the user.
 
     Returns:
         Conversion: Weights and config.
@@ -152,7 +152,7 @@ def fit(renamed: dict[str, Tensor], names: Mapping[str, str], base: str, changes
 
 
 def _load(base: str) -> Config | None:
-    """A config of ours, free to be changed; None if there is none of that path."""
+    """A copy of one of our configs that may be modified; None if the path does not exist."""
     return copy.deepcopy(_read(base))
 
 

@@ -42,7 +42,7 @@ def _translate(name: str, deep: bool, averaging: bool) -> str:
         # timm's 1 and 2; its 0 has no weights.
         name = re.sub(r'^layer1\.0\.downsample\.([12])\.',
                       lambda match: f'layer1.0.downsample.{int(match[1]) - 1}.', name)
-    # ECA's only weight; other attentions keep timm's name, by which a report can be understood.
+    # ECA's only weight; other attentions keep timm's name, which makes a report readable.
     return 'backbone.' + re.sub(r'^(layer\d\.\d+)\.se\.conv\.weight$', r'\1.eca.conv.weight', name)
 
 
@@ -116,7 +116,7 @@ def config_names(architecture: ResNetArchitecture) -> list[str]:
         ks = architecture.kernel_sizes or ()
         tag = f'-k{ks[0] if len(set(ks)) == 1 else "".join(map(str, ks))}'
         tags = ('', tag) if architecture.adaptive else (tag, '')
-        # The last one is for depths of which there is no config.
+        # The last one is for depths without a config.
         return [*(f'eca_resnet/eca-resnet{depth}{each}_4xb64_in1k.py' for each in tags),
                 'eca_resnet/eca-resnet50_4xb64_in1k.py']
     tiered = architecture.stem_widths[:2] == (24, 32)

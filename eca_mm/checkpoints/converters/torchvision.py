@@ -61,7 +61,7 @@ def _names(weights: Mapping) -> dict[str, str]:
     if 'features.0.0.weight' in weights:
         return mobilenet_v2_names(weights)
     if 'layer1.0.conv1.weight' in weights:
-        # timm's plain networks are named like torchvision's but for the stem of the D variant.
+        # timm's plain networks are named like torchvision's except for the stem of the D variant.
         return timm_names(weights)
     return {}
 

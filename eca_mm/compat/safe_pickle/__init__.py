@@ -1,4 +1,4 @@
-"""Reading pickles of checkpoints: judged first, then built from a short list of names.
+"""Reading pickles of checkpoints: scanned first, then built from a short list of names.
 
 Nothing of this is process-wide: a plain ``torch.load`` is as strict as torch makes it.
 """

@@ -27,11 +27,11 @@ _METHODS = {method for named in SAVED_METHODS.values() for method in named.value
 
 
 class TooLarge(pickle.UnpicklingError):
-    """A file that stands for far more than it holds; the message says of what."""
+    """A file that expands to far more than its size; the message says of what."""
 
 
 def check_extent(value: Any, file_size: int = 0) -> None:
-    """Make sure that a judged value can be walked over, printed and copied.
+    """Make sure that a scanned value can be traversed, printed and copied.
 
     Shared parts count wherever they appear: a list of ten lists of ten lists of ... takes a few
     bytes in a pickle and no end of them in a text or a copy.

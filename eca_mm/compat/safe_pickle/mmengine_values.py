@@ -71,7 +71,7 @@ def set_numpy_type(dtype: NumpyType, state: Any) -> None:
     """Read the state of a dtype: its byte order, and nothing else."""
     expect(type(state) is tuple and len(state) == 8 and state[0] == 3
            and state[1] in ('<', '>', '|', '=') and state[2:] == (None, None, None, -1, -1, 0)
-           and dtype.order is None, 'a numpy dtype with flags of its own')
+           and dtype.order is None, 'a numpy dtype with custom flags')
     dtype.order = state[1]
 
 
@@ -90,14 +90,14 @@ def _scalar(dtype: Any, content: Any) -> np.generic:
 
 def _reconstruct(kind: Any, shape: Any, code: Any) -> np.ndarray:
     expect(isinstance(kind, Name) and kind.name == 'numpy.ndarray' and shape == (0,)
-           and code in (b'b', 'b'), 'a numpy array of a kind of its own')
+           and code in (b'b', 'b'), 'a numpy array of an unknown kind')
     return np.empty(0, np.int8)
 
 
 def _from_buffer(content: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
     # As protocol 5 writes arrays.
     expect(type(content) in (bytes, bytearray) and order in ('C', 'F') and type(shape) is tuple
-           and len(shape) <= 8 and all(map(is_count, shape)), 'a numpy array of a kind of its own')
+           and len(shape) <= 8 and all(map(is_count, shape)), 'a numpy array of an unknown kind')
     content, dtype = _raw(bytes(content), dtype, math.prod(shape))
     return np.frombuffer(content, dtype).reshape(shape, order=order).copy()
 
@@ -106,7 +106,7 @@ def set_array(array: np.ndarray, state: Any) -> None:
     """Fill an array with the shape and the bytes that its state gives."""
     expect(type(state) is tuple and len(state) == 5 and state[0] == 1 and type(state[3]) is bool
            and type(state[1]) is tuple and len(state[1]) <= 8 and all(map(is_count, state[1])),
-           'a numpy array of a kind of its own')
+           'a numpy array of an unknown kind')
     _, shape, dtype, fortran, content = state
     content, dtype = _raw(content, dtype, math.prod(shape))
     # All of it is checked: plain numbers, and just as many bytes as they take.
@@ -119,7 +119,7 @@ def _history_buffer() -> HistoryBuffer:
 
 def set_history_buffer(buffer: HistoryBuffer, state: Any) -> None:
     """Fill a HistoryBuffer with two arrays of numbers and mmengine's own statistics."""
-    what = 'a HistoryBuffer with a state of its own'
+    what = 'a HistoryBuffer with a custom state'
     expect(type(state) is dict and state.keys() <= _BUFFER_STATE.keys() and len(state) >= 3, what)
     for name, kind in _BUFFER_STATE.items():
         expect(name not in state or type(state[name]) is kind, what)

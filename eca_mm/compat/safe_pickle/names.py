@@ -26,7 +26,7 @@ def find(module: str, attribute: str) -> Any:
 
     Raises:
         ForbiddenName: If the name is not on the list.
-        UnusableTensor: If it builds a sparse tensor or the like.
+        UnusableTensor: If it builds a sparse or otherwise unsupported tensor.
         ValueError: If it cannot name anything.
     """
     renamed = _compat_pickle.NAME_MAPPING.get((module, attribute))
@@ -51,7 +51,7 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, requires_grad: An
         size, torch.Size) and type(stride) is tuple) else (-1,)
     expect(all(map(is_count, sides)) and len(size) == len(stride) <= 64
            and type(requires_grad) is bool and not metadata and (hooks is None or (
-               type(hooks) is OrderedDict and not hooks)), 'a tensor of a kind of its own')
+               type(hooks) is OrderedDict and not hooks)), 'a tensor of an unknown kind')
     numel = math.prod(size)
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     elements = storage.numel if noted else storage._untyped_storage.nbytes() // (
@@ -65,7 +65,7 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, requires_grad: An
 
 def _parameter(data: Any, requires_grad: Any, hooks: Any = None) -> Any:
     expect(type(requires_grad) is bool and not hooks and isinstance(
-        data, (torch.Tensor, TensorNote)), 'a parameter of a kind of its own')
+        data, (torch.Tensor, TensorNote)), 'a parameter of an unknown kind')
     return data if isinstance(data, TensorNote) else torch.nn.Parameter(data, requires_grad)
 
 
@@ -76,8 +76,8 @@ UNUSABLE = {
     'torch.serialization._get_layout': _SPARSE, f'{_TENSORS}qtensor': _QUANTISED,
     f'{_TENSORS}nested_tensor': 'a nested tensor',
     f'{_TENSORS}meta_tensor_no_storage': 'a meta tensor, which has a shape but no values',
-    f'{_TENSORS}wrapper_subclass': 'a tensor of a class of its own',
-    'torch._tensor._rebuild_from_type_v2': 'a tensor of a class of its own',
+    f'{_TENSORS}wrapper_subclass': 'a tensor subclass',
+    'torch._tensor._rebuild_from_type_v2': 'a tensor subclass',
     f'{_TENSORS}tensor_v3': 'a tensor of a type such as float8 or uint16',
     f'{_TENSORS}device_tensor_from_numpy': 'a tensor of another kind of device',
     f'{_TENSORS}device_tensor_from_cpu_tensor': 'a tensor of another kind of device',
@@ -98,7 +98,7 @@ def _values() -> dict[str, Any]:
         try:
             storages[f'torch.{name}'] = StorageType(name)
             storages[f'torch.cuda.{name}'] = StorageType(name)
-        except KeyError:  # UntypedStorage and the like
+        except KeyError:  # UntypedStorage and others
             continue
     storages['torch.storage.UntypedStorage'] = torch.UntypedStorage
     return {**dtypes, **methods, **storages}

@@ -12,7 +12,7 @@ from .values import StorageNote
 
 
 class _Scanner(RestrictedUnpickler):
-    """Reads a pickle with notes in the place of storages and tensors."""
+    """Reads a pickle with placeholders for storages and tensors."""
 
     def __init__(self, file: BinaryIO, check_storage: Callable[[str, int], None] | None) -> None:
         super().__init__(file)
@@ -41,11 +41,11 @@ def scan(file: BinaryIO, check_storage: Callable[[str, int], None] | None = None
         file_size (int): Size of the whole file in bytes, by which its extent is measured.
 
     Returns:
-        Any: What it holds, with notes in the place of tensors.
+        Any: What it holds, with placeholders for tensors.
 
     Raises:
         ForbiddenName: If it asks for anything that is not on the list.
-        UnusableTensor: If it holds a sparse tensor or the like.
+        UnusableTensor: If it holds a sparse or otherwise unsupported tensor.
         pickle.UnpicklingError, ValueError, EOFError: If it is not a pickle, a truncated one, or one
             that would grow without bounds.
     """

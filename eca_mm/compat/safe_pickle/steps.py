@@ -95,7 +95,7 @@ def _steps() -> dict[int, Step]:
 STEPS = _steps()
 REFUSED = {code[0]: what for code, what in {
     pickle.EXT1: 'a registered extension', pickle.EXT2: 'a registered extension',
-    pickle.EXT4: 'a registered extension', pickle.OBJ: 'an instance of its own',
-    pickle.NEWOBJ_EX: 'an instance of its own',
+    pickle.EXT4: 'a registered extension', pickle.OBJ: 'a custom instance',
+    pickle.NEWOBJ_EX: 'a custom instance',
     pickle.NEXT_BUFFER: 'a buffer outside of it', pickle.READONLY_BUFFER: 'a buffer outside of it',
 }.items()}

@@ -1,7 +1,7 @@
-"""An unpickler that can build nothing but what :mod:`.names` lists, on every torch.
+"""An unpickler that can build only what :mod:`.names` lists, on every torch.
 
 It is written out in Python and not derived from :class:`pickle.Unpickler`, so that there is no
-second reading of the instructions that could differ from the one that was judged: what it has no
+second reading of the instructions that could differ from the one that was checked: what it has no
 method for, it cannot do.
 """
 from __future__ import annotations
@@ -47,7 +47,7 @@ class RestrictedUnpickler:
 
     def persistent_load(self, saved_id: Any) -> Any:
         """Refuse storages; torch's loading functions put their own method here."""
-        refuse('a storage where there is none')
+        refuse('a storage in an unexpected place')
 
     def load(self) -> Any:
         """Read the pickle.
@@ -57,7 +57,7 @@ class RestrictedUnpickler:
 
         Raises:
             ForbiddenName: If it asks for anything that is not on the list.
-            UnusableTensor: If it holds a sparse tensor or the like.
+            UnusableTensor: If it holds a sparse or otherwise unsupported tensor.
             pickle.UnpicklingError, ValueError, EOFError: If it is not a pickle or a truncated one.
         """
         while True:
@@ -238,7 +238,7 @@ class RestrictedUnpickler:
                and (isinstance(saved[1], torch.serialization.StorageType)
                     or saved[1] is torch.UntypedStorage)
                and type(saved[2]) is str and type(saved[3]) in (str, bytes)
-               and is_count(saved[4]), 'a storage of a kind of its own')
+               and is_count(saved[4]), 'a storage of an unknown kind')
         if len(saved) == 6 and saved[5] is not None:
             view = saved[5]
             expect(type(view) is tuple and len(view) == 3 and all(

@@ -17,7 +17,7 @@ class ForbiddenName(pickle.UnpicklingError):
 
 
 class UnusableTensor(pickle.UnpicklingError):
-    """A tensor of a kind that no tool of this package reads; the message says which."""
+    """A tensor of a kind that this package does not read; the message says which."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Name:
 
 @dataclass(frozen=True)
 class StorageNote:
-    """A storage that was named but not read, while a file is being judged.
+    """A storage that is named but not read while a file is scanned.
 
     Attributes:
         bytes_each (int): Size of an element.
@@ -49,7 +49,7 @@ class StorageNote:
 
 @dataclass(frozen=True)
 class TensorNote:
-    """A tensor that was named but not built, while a file is being judged.
+    """A tensor that is named but not built while a file is scanned.
 
     Attributes:
         nbytes (int): Memory that its elements take when they are copied.

@@ -26,7 +26,7 @@ class _LateRemoval(AtomicLocalBackend):
         self._waiting.append(filepath)
 
     def release(self, keep: set) -> None:
-        """Remove the noted files, but for those to keep."""
+        """Remove the recorded files except those to keep."""
         while self._waiting:
             path = self._waiting.pop()
             if path not in keep and os.path.exists(path):

@@ -114,7 +114,7 @@ class StopOnInvalidLossHook(Hook):
             f'The {"loss" if bad_loss else "gradient"} became invalid in iteration '
             f'{runner.iter + 1} (epoch {runner.epoch + 1}): '
             f'{found}; earlier checkpoints are untouched: look at these images, lower the '
-            'learning rate or clip the gradients, and go on with --resume.')
+            'learning rate or clip the gradients, and continue with --resume.')
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuse to save invalid weights.
@@ -128,7 +128,7 @@ class StopOnInvalidLossHook(Hook):
                 raise UserError(
                     f'The weights {name} are not finite after iteration {runner.iter + 1}, so no '
                     'checkpoint is saved and earlier ones are untouched: lower the learning rate '
-                    'or clip the gradients, and go on with --resume.')
+                    'or clip the gradients, and continue with --resume.')
 
 
 def _parts(losses: dict) -> str:

@@ -25,7 +25,7 @@ class ValLossHook(Hook):
 
     After each validation the model runs over the images once more in ``loss`` mode, in evaluation
     mode and without gradients: BN uses its running statistics and does not change them, and
-    training goes on with the random numbers that it would have had. The results are metrics of
+    training continues with the random numbers that it would have had. The results are metrics of
     the validation like others (``loss`` and its parts, logged as ``val/loss`` ...), so that
     ``save_best='loss'`` works. Each is the mean over the images.
 

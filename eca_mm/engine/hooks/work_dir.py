@@ -14,7 +14,7 @@ from eca_mm.utils.errors import UserError
 class KeepWorkDirHook(Hook):
     """End training when its work directory was removed, with the state of that moment saved.
 
-    Without it the run would go on: mmengine makes the folder again for the next checkpoint, and
+    Without it the run would continue: mmengine makes the folder again for the next checkpoint, and
     the loss of the earlier ones goes unnoticed.
 
     Raises:
@@ -41,4 +41,4 @@ class KeepWorkDirHook(Hook):
         raise UserError(
             f'The work directory {runner.work_dir} was removed while the run wrote to it, and all '
             f'earlier checkpoints with it; the present state was saved as {name} in a new one: '
-            'go on with --resume.')
+            'continue with --resume.')
