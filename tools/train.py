@@ -33,7 +33,7 @@ def main() -> None:
                         'in the work directory too')
     args = parser.parse_args()
     if min(args.profile_data or [0]) < 0:
-        parser.error(f'--profile-data expects numbers from 0 on, but got {args.profile_data}')
+        parser.error(f'--profile-data expects numbers of 0 or more, but got {args.profile_data}')
 
     config = load_config(args.config, args.cfg_options)
     config.launcher = args.launcher

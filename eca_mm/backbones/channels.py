@@ -21,7 +21,7 @@ def find_channels(network: nn.Module, places: list[Place]) -> list[int]:
         list[int]: One number per place.
 
     Raises:
-        ValueError: If a module does not put out a map (N, C, H, W), or its channels are found
+        ValueError: If a module does not output a map (N, C, H, W), or its channels are found
             neither in its attributes nor by running the network.
     """
     stated = {place.name: _stated(network, place) for place in places}
@@ -45,7 +45,7 @@ def _stated(network: nn.Module, place: Place) -> int | None:
     if place.kind != 'after':
         return None
     if isinstance(module, nn.Linear | nn.Conv1d | nn.Embedding):
-        raise ValueError(f'{place.name} is a {type(module).__name__}, which does not put out a map '
+        raise ValueError(f'{place.name} is a {type(module).__name__}, which does not output a map '
                          '(N, C, H, W); name a module that does.')
     if isinstance(module, nn.modules.batchnorm._BatchNorm):
         return module.num_features
@@ -99,8 +99,8 @@ def _channels(name: str, seen: dict, network: nn.Module) -> int:
     if not isinstance(output, Tensor) or output.dim() != 4:
         what = (f'a tensor of shape {tuple(output.shape)}' if isinstance(output, Tensor)
                 else f'a {type(output).__name__}')
-        raise ValueError(f'{name} puts out {what}, but an attention needs a map (N, C, H, W); name '
-                         'a module that puts out one.')
+        raise ValueError(f'{name} outputs {what}, but an attention needs a map (N, C, H, W); name '
+                         'a module that outputs one.')
     return output.size(1)
 
 

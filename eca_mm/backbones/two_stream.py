@@ -25,7 +25,7 @@ class TwoStreamBackbone(BaseModule):
     first convolution's weights over the channels, repeated for each input channel.
 
     Args:
-        frame (dict | None): Config of the frame stream, any registered backbone that puts out
+        frame (dict | None): Config of the frame stream, any registered backbone that outputs
             several maps. None for events only.
         event (dict | None): Config of the event stream, with ``in_channels`` as many as the voxel
             grid has bins. None for frames only.
@@ -71,7 +71,7 @@ class TwoStreamBackbone(BaseModule):
             self.out_channels = channels[0]
             return
         if len(channels[0]) != len(channels[1]):
-            raise ValueError(f'The frame stream puts out {len(channels[0])} maps and the event '
+            raise ValueError(f'The frame stream outputs {len(channels[0])} maps and the event '
                              f'stream {len(channels[1])}; set the same out_indices for both.')
         self.fusions = nn.ModuleList(
             MODELS.build(dict(fusion, frame_channels=c1, event_channels=c2))
@@ -131,7 +131,7 @@ class TwoStreamBackbone(BaseModule):
 
 
 def _out_channels(name: str, stream: nn.Module, in_channels: int) -> tuple[int, ...]:
-    """Channels of the maps that a stream puts out, by trying it."""
+    """Channels of the maps that a stream outputs, by trying it."""
     first = next((module for module in stream.modules() if isinstance(module, nn.Conv2d)), None)
     if first is not None and first.in_channels != in_channels:
         raise ValueError(f'The {name} is built for {first.in_channels} input channels, but gets '

@@ -233,8 +233,8 @@ def _matching(module: nn.Module, patterns: list[str]) -> list[Place]:
 
 def _place_at(name: str, part: nn.Module, module: nn.Module) -> Place:
     if isinstance(part, nn.ModuleList | nn.ModuleDict):
-        raise ValueError(f'at matches {name!r}, a {type(part).__name__}, which puts out nothing by '
-                         'itself; match its members.')
+        raise ValueError(f'at matches {name!r}, a {type(part).__name__}, which has no '
+                         'output; match its members.')
     parent, _, leaf = name.rpartition('.')
     held = isinstance(module.get_submodule(parent), nn.ModuleList | nn.ModuleDict)
     if isinstance(part, nn.Sequential) or (not held and not any(part.children())):
@@ -255,7 +255,7 @@ def _config_per_place(attention: dict | Sequence, places: list[Place]) -> list[d
         by_stage = {stage: iter(cfgs) for stage, cfgs in zip(stages, per_block, strict=True)}
         configs = [next(by_stage[stage_of(place)]) for place in places]
     if not any(configs):
-        raise ValueError(f'attention is {attention!r}, which puts nothing anywhere; give a config '
+        raise ValueError(f'attention is {attention!r}, which adds nothing; give a config '
                          "such as dict(type='ECALayer').")
     sized = {stage_of(place) for place, cfg in zip(places, configs, strict=True)
              if cfg and cfg.get('map_size') is not None}

@@ -96,7 +96,7 @@ class Step:
         """Run the step.
 
         Returns:
-            object: What the network puts out in inference, else None.
+            object: What the network outputs in inference, else None.
         """
         if self.settings.training:
             assert self.optimizer is not None

@@ -43,5 +43,5 @@ def check_finite(weights: Mapping[str, object]) -> None:
     """
     names = not_finite(weights)
     if names:
-        raise UserError(f'The checkpoint holds {describe(names)}, so it is of no use to anybody: '
+        raise UserError(f'The checkpoint holds {describe(names)}, so it cannot be used: '
                         'take one from before the training diverged.')

@@ -144,5 +144,5 @@ def config_from_checkpoint(checkpoint: dict, source: str) -> ConfigDict:
             entry = entry.get(name) if isinstance(entry, dict) else None
         text = text or entry
     if not isinstance(text, str):
-        raise UserError(f'{source} holds no config: give the config file besides the weights.')
+        raise UserError(f'{source} holds no config: give the config file too.')
     return ConfigDict(config_from_text(text, f'The config in {source}'))

@@ -55,7 +55,7 @@ class CheckedCOCO(COCO):
                             'check data_root and ann_file of the config.') from error
         except (ValueError, RecursionError) as error:
             raise UserError(f'Annotation file {annotation_file} is not valid JSON ({error}); it '
-                            'may be truncated: fetch or write it again.') from error
+                            'may be truncated: download or write it again.') from error
         except AssertionError as error:
             raise UserError(f'Annotation file {annotation_file} is not in COCO format: a JSON '
                             'object with images, annotations and categories is expected.'
@@ -240,8 +240,8 @@ def check_names(classes: Any) -> None:
                         f'a class; write classes=({classes!r}, ) with a comma.')
     twice = [name for name, count in Counter(classes).items() if count > 1]
     if twice:
-        raise UserError(f'metainfo.classes names {some(twice)} more than once; each class needs a '
-                        'name of its own.')
+        raise UserError(f'metainfo.classes names {some(twice)} more than once; each class needs '
+                        'its own name.')
 
 
 def _same_image(one: dict, other: dict) -> bool:

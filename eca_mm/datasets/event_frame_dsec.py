@@ -201,7 +201,7 @@ def _frame(recording: Recording, index: int, image: str, view: str, window: int,
     """A frame with its window of a recording; None where that lies outside."""
     if index >= len(recording.times):
         raise UserError(f'{recording.folder}/images/timestamps.txt has {len(recording.times)} '
-                        f'times, but the labels name frame {index}; fetch it again.')
+                        f'times, but the labels name frame {index}; download it again.')
     time = int(recording.times[index])
     start, end = recording.span
     if time <= start or time - window > end:
@@ -263,7 +263,7 @@ def read_tracks(path: str | os.PathLike) -> np.ndarray:
     try:
         tracks = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise UserError(f'Labels {path} cannot be read ({error}); fetch them again.') from error
+        raise UserError(f'Labels {path} cannot be read ({error}); download them again.') from error
     needed = ('t', 'x', 'y', 'w', 'h', 'class_id', 'class_confidence', 'track_id')
     lacking = [name for name in needed if name not in (tracks.dtype.names or ())]
     if lacking:

@@ -222,5 +222,5 @@ def read_csv_labels(path: str | os.PathLike, classes: Sequence[str]) -> dict[str
                             f'file,x1,y1,x2,y2,class with one of the classes {some(classes)}.'
                             ) from error
     if not found:
-        raise UserError(f'Labels {path} has no line; fetch the file again.')
+        raise UserError(f'Labels {path} has no line; download the file again.')
     return found

@@ -87,7 +87,7 @@ def _read_grid(path: str, size: tuple[int, int]) -> np.ndarray:
             grid = content['arr_0']
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"Event file {path} cannot be read as a .npz with the array 'arr_0' "
-                        f'({error}); fetch it again.') from error
+                        f'({error}); download it again.') from error
     if grid.ndim != 3 or grid.shape[1:] != size or grid.dtype.kind not in 'fiu':
         raise UserError(f'Event file {path} has an array of shape {grid.shape} and type '
                         f'{grid.dtype}, but numbers of shape (bins, {size[0]}, {size[1]}) are '

@@ -51,7 +51,7 @@ class TensorModel(nn.Module):
 
 
 def output_names(model: TensorModel, shape: tuple[int, int]) -> list[str]:
-    """Name what a model puts out.
+    """Name what a model outputs.
 
     Args:
         model (TensorModel): The model.

@@ -57,7 +57,7 @@ def use_amp(config: Config) -> None:
         UserError: Without a GPU, or if the optimizer wrapper is neither of mmengine's two.
     """
     if not has_amp():
-        raise UserError('--amp needs a GPU (CUDA or the like); leave it out to train on this '
+        raise UserError('--amp needs a GPU (CUDA or similar); leave it out to train on this '
                         'machine.')
     kind = config.optim_wrapper.get('type', 'OptimWrapper')
     if _wrapper_class(kind) not in (OptimWrapper, AmpOptimWrapper):

@@ -56,10 +56,10 @@ def tell_unused(before: dict, after: dict, checkpoint: str) -> None:
                for name, value in after.items() if name in before and before[name] != value]
     if changed:
         more = f' and {len(changed) - 5} more' if len(changed) > 5 else ''
-        print_log(f'Not used are of the config: {", ".join(changed[:5])}{more}; resuming restores '
-                  'optimizer and schedules. To train with other settings start from the weights '
-                  f'alone: without --resume, with --cfg-options load_from={checkpoint}.',
-                  logger='current', level=logging.WARNING)
+        print_log(f'These settings of the config are not used: {", ".join(changed[:5])}{more}; '
+                  'resuming restores optimizer and schedules. To train with other settings start '
+                  'from the weights alone: without --resume, with --cfg-options '
+                  f'load_from={checkpoint}.', logger='current', level=logging.WARNING)
 
 
 def tell_finished(runner: Runner) -> None:
@@ -71,7 +71,7 @@ def tell_finished(runner: Runner) -> None:
     loop = runner.train_loop
     # The last iteration of the last epoch may have been saved before the epoch was ended.
     if loop.epoch >= loop.max_epochs or loop.iter >= loop.max_iters:
-        print_log('Nothing is left to train: the checkpoint is of a finished run '
+        print_log('Nothing is left to train: the checkpoint belongs to a finished run '
                   f'({loop.iter} of {loop.max_iters} iterations); raise max_epochs or max_iters of '
                   'train_cfg to continue.',
                   logger='current', level=logging.WARNING)

@@ -236,8 +236,8 @@ class CheckedRunner(Runner):
             check_fit(self._weights(), checkpoint, misfit, require='any')
         broken = not_finite(checkpoint.get('state_dict', checkpoint))
         if broken:
-            self.logger.warning(f'Checkpoint {filename} holds {describe(broken)}: what the model '
-                                'computes with them means nothing.')
+            self.logger.warning(f'Checkpoint {filename} holds {describe(broken)}: the '
+                                'results of the model are meaningless.')
         if self._resume and self._must_match:
             absent = {'meta', 'message_hub', 'optimizer'} - set(checkpoint)
             if absent:

@@ -57,7 +57,7 @@ class Calibration:
             content = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
         except (OSError, ValueError, yaml.YAMLError) as error:
             reason = getattr(error, 'strerror', None) or ' '.join(str(error).split())
-            raise UserError(f'Calibration {path} cannot be read ({reason}); fetch it again.'
+            raise UserError(f'Calibration {path} cannot be read ({reason}); download it again.'
                             ) from error
         return cls(_intrinsics(path, content, 'camRect0'), _intrinsics(path, content, 'camRect1'),
                    _matrix(path, content, 'R_rect0'), _matrix(path, content, 'R_rect1'),
@@ -123,7 +123,7 @@ def read_rectify_map(path: str | os.PathLike, height: int = 480, width: int = 64
         try:
             values = file['rectify_map'][()] if 'rectify_map' in file else np.zeros(0)
         except (OSError, KeyError, RuntimeError) as error:
-            raise UserError(f'Rectification map {path} is damaged ({error}); fetch it again.'
+            raise UserError(f'Rectification map {path} is damaged ({error}); download it again.'
                             ) from error
     if np.shape(values) != (height, width, 2):
         raise UserError(f'Rectification map {path} has a rectify_map of shape {np.shape(values)}, '

@@ -53,4 +53,4 @@ def open_hdf5(path: str | os.PathLike, what: str) -> h5py.File:
     except OSError as error:
         reason = str(error).strip().partition('(')[2].rstrip(')') or str(error)
         raise UserError(f'{what} {path} cannot be opened as HDF5 ({reason}); it is truncated or '
-                        'another kind of file: fetch it again.') from error
+                        'another kind of file: download it again.') from error

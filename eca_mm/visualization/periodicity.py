@@ -75,7 +75,7 @@ def measure_periodicity(y: np.ndarray, shuffles: int = 999, seed: int = 0) -> Pe
         ValueError: If there are fewer than 8 channels.
     """
     if len(y) < 8:
-        raise ValueError(f'{len(y)} channels are too few for a period; 8 are the least.')
+        raise ValueError(f'{len(y)} channels are too few for a period; at least 8 are needed.')
     def statistics(sample: np.ndarray, axis: int) -> np.ndarray:
         r = autocorrelation(np.moveaxis(sample, axis, -1))
         return np.concatenate([r, np.abs(r[..., 1:2]), _highest(r)[..., None]], axis=-1)

@@ -173,8 +173,8 @@ def test_several_patterns_and_leaves():
     (r'layer9\.\d', 'matches no module'),
     (r'layer1.0.bn', "matches no module .* the nearest name is 'layer1.0.bn"),
     (r'layer1(\.0)?', "contains it; narrow"),
-    ('fc', 'does not put out a map'),
-    ('avgpool|fc', 'does not put out a map'),
+    ('fc', 'does not output a map'),
+    ('avgpool|fc', 'does not output a map'),
 ])
 def test_bad_names(at, message):
     with pytest.raises(ValueError, match=message):
@@ -188,12 +188,12 @@ def test_bad_input():
         build('mmpretrain', dict(type='ECAResNet', depth=18))
     with pytest.raises(ValueError, match=r'3 entries.*stages are layer1, layer2, layer3, layer4'):
         build('mmdet', dict(type='ResNet', depth=18), [ECA, ECA, None])
-    with pytest.raises(ValueError, match='puts nothing anywhere'):
+    with pytest.raises(ValueError, match='adds nothing'):
         build('mmdet', dict(type='ResNet', depth=18), [None] * 4)
     with pytest.raises(ValueError, match='one map_size for the stages'):
         build('mmdet', dict(type='ResNet', depth=18),
               dict(type='GELayer', variant='theta', map_size=7))
-    with pytest.raises(ValueError, match='ModuleList, which puts out nothing'):
+    with pytest.raises(ValueError, match='ModuleList, which has no output'):
         build('mmdet', dict(type='FPN', in_channels=[8, 16], out_channels=8, num_outs=2),
               at='fpn_convs')
 

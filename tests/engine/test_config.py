@@ -24,7 +24,7 @@ def stock_names() -> set:
 def test_no_name_in_a_stock_config_is_taken_for_a_slip():
     names = stock_names()
     assert {'model', 'train_pipeline', 'data_root'} <= names
-    # What MMDetection 2 read is an error of its own.
+    # What MMDetection 2 read is reported as such.
     old = {name for name in names if list(old_settings(Config({name: {}})))}
     assert not {'model', 'train_pipeline', 'data_root'} & old
     check_keys(Config({name: {} for name in names - old}))

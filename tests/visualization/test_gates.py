@@ -23,7 +23,7 @@ def small_resnet(depth=50, **kwargs):
 
 
 def expected_gates(model, x):
-    """Averages and weights of every block, from the maps that its last normalisation puts out."""
+    """Averages and weights of every block, from the maps that its last normalisation outputs."""
     maps = []
     hooks = [norm.register_forward_hook(lambda module, args, out: maps.append(out))
              for norm in (getattr(block, block.norm3_name) for name in model.res_layers
