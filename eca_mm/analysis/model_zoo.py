@@ -13,17 +13,17 @@ _METRICS = {'Top 1 Accuracy': 'top-1', 'Top 5 Accuracy': 'top-5', 'box AP': 'box
 _BEGIN, _END = '<!-- models: written by tools/analysis_tools/model_zoo.py -->', '<!-- end -->'
 _HEAD = """# Model zoo
 
-All models that have a config here. Parameters and FLOPs (multiply-adds of one image; classifiers
-at 224 x 224, Inception-v3 at 299 x 299, CIFAR's at 32 x 32, detectors at 800 x 1280, those of
-frames and events at 480 x 640) are recomputed by a test. **Accuracies are those published
-elsewhere**, by the paper, for timm's weights or, of frames and events, by FRN; none of them was
-measured here.
+All models with a config in this repository. Parameters and FLOPs (multiply-adds of one image;
+classifiers at 224 x 224, Inception-v3 at 299 x 299, CIFAR models at 32 x 32, detectors at
+800 x 1280, those for frames and events at 480 x 640) are recomputed by a test. **Accuracies are
+those published elsewhere**: by the paper, by timm for its weights, and by FRN for frames and
+events; none of them was measured here.
 
-Weights: *authors* is a file of ECA-Net's authors, converted by
-`tools/model_converters/ecanet_to_eca_mm.py`; a name of timm's is converted by `timm_to_eca_mm.py`;
-*torchvision* stands for its weights of the plain network, converted by `torchvision_to_eca_mm.py`,
-whose accuracies differ from the paper's; *train* means that no weights are
-available and `tools/train.py` trains them. See [checkpoints.md](checkpoints.md).
+Weights: *authors* means a file of ECA-Net's authors, converted by
+`tools/model_converters/ecanet_to_eca_mm.py`; the name of a timm model is converted by
+`timm_to_eca_mm.py`; *torchvision* means its weights of the plain network, converted by
+`torchvision_to_eca_mm.py`, whose accuracies differ from the paper's; *train* means that no weights
+are available and `tools/train.py` trains them. See [checkpoints.md](checkpoints.md).
 
 This page is written by `python tools/analysis_tools/model_zoo.py --overwrite`.
 """
