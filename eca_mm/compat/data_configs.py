@@ -5,6 +5,7 @@ import ast
 import importlib
 import importlib.util
 import math
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,11 @@ from eca_mm.utils.errors import UserError
 
 _DEPTH = 64
 _MAX_ENTRIES = 10**6
+# What Python's parser makes of each part of a text takes up to 2 kB.
+_MAX_BYTES, _MAX_TOKENS = 2**22, 2**18
+_TOKEN = re.compile(r'''\#[^\n]*|([A-Za-z]{0,3})("""|\'\'\'|"|\')|\w+|[^\w\s]''')
+_ENDS = {quote: re.compile(rf'\\.|{quote}' + ('' if len(quote) == 3 else '|\n'), re.DOTALL)
+         for quote in ('"""', "'''", '"', "'")}
 _NUMBERS = {'inf': math.inf, 'nan': math.nan}
 PACKAGES = {'mmengine', 'mmcv', 'eca_mm', *MODULE2PACKAGE}
 
@@ -54,9 +60,7 @@ def values_from_text(text: str, source: str) -> dict:
     Raises:
         UserError: If it has anything else in it.
     """
-    if len(text) > 2**24:
-        raise UserError(f'{source} has {len(text) >> 20} MB, too much for a config; give the '
-                        'config file instead.')
+    _check_size(text, source)
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -69,7 +73,11 @@ def values_from_text(text: str, source: str) -> dict:
         if not (isinstance(statement, ast.Assign) and len(statement.targets) == 1
                 and isinstance(statement.targets[0], ast.Name)):
             raise _program(statement, source)
-        values[statement.targets[0].id] = _value(statement.value, source, 0)
+        try:
+            values[statement.targets[0].id] = _value(statement.value, source, 0)
+        except TypeError as error:  # lists in sets
+            raise UserError(f'{source} cannot be read ({_reason(error)}, line {statement.lineno}); '
+                            'give the config file instead.') from error
     return values
 
 
@@ -190,12 +198,39 @@ def _value(node: ast.expr, source: str, depth: int) -> Any:
     raise _program(node, source)
 
 
+def _check_size(text: str, source: str) -> None:
+    """Refuse a text that Python's parser would need far more memory or time for than its size."""
+    count, place = 0, 0
+    while len(text) <= _MAX_BYTES and count <= _MAX_TOKENS:
+        token = _TOKEN.search(text, place)
+        if token is None:
+            return
+        prefix, quote = token.groups()
+        count, place = count + 1, token.end()
+        if quote and set(prefix.lower()) & {'f', 't'}:
+            raise UserError(f'{source} was refused because it has a text with code in it '
+                            f'({token[0]}...), and none of it was run: to run it, give it as the '
+                            'config file of a tool.')
+        while quote and count <= _MAX_TOKENS:
+            found = _ENDS[quote].search(text, place)
+            if found is None:  # for the parser to complain of
+                return
+            count, place = count + 1, found.end()
+            if found[0] in (quote, '\n'):
+                break
+    raise UserError(f'{source} is too large for a config ({len(text) / 2**20:.1f} MB); give the '
+                    'config file instead.')
+
+
 def _is_text(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def _program(node: ast.expr | ast.stmt, source: str) -> UserError:
-    text = ' '.join(ast.unparse(node).split())
+    try:
+        text = ' '.join(ast.unparse(node).split())
+    except RecursionError:
+        text = type(node).__name__
     return UserError(f'{source} was refused because line {node.lineno} is not a plain value but '
                      f'code ({text[:80]}), and none of it was run: to run it, give it as the '
                      'config file of a tool.')

@@ -1,6 +1,5 @@
 """What training runs have written: mmengine's ``vis_data/scalars.json`` and config."""
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,6 +7,9 @@ from mmengine.config import Config
 
 from eca_mm.compat.data_configs import values_from_text
 from eca_mm.utils.errors import UserError
+
+from .run_records import read_records, read_text
+from .run_starts import Start, last_branch, records_of
 
 # What a validation writes besides its metrics.
 _NO_METRICS = {'step', 'time', 'data_time', 'epoch', 'iter', 'memory'}
@@ -72,10 +74,13 @@ class Run:
 def read_run(path: str) -> Run:
     """Read a work directory.
 
-    A work directory has one time-stamped folder for each start. A resumed start continues where its
-    checkpoint was, and what the start before it had logged beyond is dropped; a start from the
-    beginning replaces all before it. Starts without a record of training, such as tests, are
-    passed over, and so is a last line that a killed process has left unfinished.
+    A work directory has one time-stamped folder for each start. A resumed start continues the
+    latest start before it that has reached its checkpoint, and what that one had logged beyond is
+    left out; a start from the beginning replaces all before it. So the run is what led to its last
+    start, and results of a branch that was given up do not count. Where the times in the names
+    contradict the iterations, because a clock was set back, the iterations count. Starts without a
+    record of training, such as tests, are passed over, and so is a last line that a killed process
+    has left unfinished.
 
     Args:
         path (str): A work directory, or a time-stamped folder in one for that start alone.
@@ -94,44 +99,22 @@ def read_run(path: str) -> Run:
     if not files:
         raise UserError(f'{path} is not a work directory of a training: it has no '
                         '<time>/vis_data/scalars.json.')
-    run, starts = None, []
+    starts: list[Start] = []
     for file in files:
-        training, validations = _split(_records(file))
-        if training:
-            starts.append((file, training, validations, _config(file.parent / 'config.py')))
-    for file, training, validations, config in _in_order(starts):
-        first = training[0]['step']
-        if run is None or not config.get('resume'):
-            notes: list[str] = [] if run is None else [
-                f'{path}: the start of {file.parts[-3]} was not resumed; what was logged before '
-                'it is left out.']
-            run = Run(folder, config, training, validations, notes)
-        else:
-            run.config = config
-            run.training = [r for r in run.training if r['step'] < first] + training
-            run.validations = [r for r in run.validations if r['step'] < first] + validations
-    if run is None:
+        parts = list(_split(read_records(file)))
+        config = _config(file.parent / 'config.py') if parts else Config()
+        for number, (training, validations) in enumerate(parts):
+            # Of several starts in one file, under a clock that stood still, the config is the last.
+            resumed = bool(config.get('resume')) if number == 0 else (
+                training[0]['step'] > parts[0][0][0]['step'])
+            starts.append(Start(file.parts[-3], config, training, validations, resumed))
+    if not starts:
         raise UserError(f'{path} has no record of training in its scalars.json; a run is logged '
                         'after the first default_hooks.logger.interval iterations.')
-    return run
-
-
-def _in_order(starts: list[tuple]) -> list[tuple]:
-    """Order the starts of a run, whose names hold the time of a clock that may have been set back.
-
-    Those that were resumed are ordered by the iteration that they began with. They follow the
-    start from the beginning that is named before them, or, where there is none, the first one.
-    """
-    groups: list[tuple[list, list]] = [([], [])]
-    for start in starts:
-        if start[3].get('resume'):
-            groups[-1][1].append(start)
-        elif not groups[-1][0] and len(groups) == 1:
-            groups[-1][0].append(start)
-        else:
-            groups.append(([start], []))
-    return [start for first, resumed in groups for start in (
-        *first, *sorted(resumed, key=lambda start: start[1][0]['step']))]
+    branch, notes = last_branch(starts)
+    training, validations = records_of(branch)
+    return Run(folder, branch[-1][0].config, training, validations,
+               [f'{path}: {note}' for note in notes])
 
 
 def run_files(paths: Iterable[str]) -> list[str]:
@@ -148,37 +131,23 @@ def run_files(paths: Iterable[str]) -> list[str]:
 
 
 def _config(path: Path) -> Config:
-    try:
-        text = path.read_text(encoding='utf-8')
-    except (OSError, UnicodeError) as error:
-        raise UserError(f'{path} cannot be read: {type(error).__name__}: {error}.') from error
     # mmengine has dumped plain values there; a folder from elsewhere may hold a program.
-    return Config(values_from_text(text, str(path)))
+    return Config(values_from_text(read_text(path, 2**24), str(path)))
 
 
-def _records(path: Path) -> list[dict]:
-    records = []
-    lines = path.read_text(encoding='utf-8').splitlines()
-    for number, line in enumerate(lines, 1):
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            if number == len(lines):
-                break
-            raise UserError(f'{path} is broken in line {number}: {error}.') from error
-        if not isinstance(record, dict) or not isinstance(record.get('step'), int):
-            raise UserError(f'{path} is not what mmengine writes: line {number} has no step.')
-        records.append(record)
-    return records
-
-
-def _split(records: list[dict]) -> tuple[list, list]:
-    training, validations = [], []
+def _split(records: list[dict]) -> Iterator[tuple[list[dict], list[dict]]]:
+    """Records of training and of validations, for each start that has logged into one file."""
+    training: list[dict] = []
+    validations: list[dict] = []
     for record in records:
         # Validation logs no learning rate, and its step is an iteration or an epoch.
         if 'lr' in record:
+            if training and record['step'] <= training[-1]['step']:
+                yield training, validations
+                training, validations = [], []
             training.append(record)
         elif set(record) - _NO_METRICS:
             last = training[-1]['step'] if training else 0
             validations.append({**record, 'step': max(last, record['step'])})
-    return training, validations
+    if training:
+        yield training, validations

@@ -52,6 +52,63 @@ def test_start_from_the_beginning_replaces_what_was(tmp_path):
     assert run.validations == [] and '20260101_000002 was not resumed' in run.notes[0]
 
 
+def test_a_later_resume_from_an_earlier_iteration_replaces_what_came_after(tmp_path):
+    write_start(tmp_path, 1, CLASSIFIER, [*train(10, 20, 30, 40, 50), validation(50, .1)])
+    write_start(tmp_path, 2, CLASSIFIER, [*train(50, 60, 70, loss=2.), validation(70, .2)],
+                resume=True)
+    write_start(tmp_path, 3, CLASSIFIER, [
+        *train(30, 40, 50, 60, 70, 80, 90, loss=3.), validation(90, .3)], resume=True)
+    run = read_run(str(tmp_path))
+    assert run.series('loss') == (list(range(10, 100, 10)), [1, 1] + [3] * 7)
+    assert run.series('coco/bbox_mAP') == ([90], [.3]) and run.notes == []
+    # A start that goes on from the second, not from the third: that branch is the run.
+    write_start(tmp_path, 4, CLASSIFIER, train(80, loss=4.), resume=True)
+    (tmp_path / '20260101_000003').rename(tmp_path / '20260101_000003_')
+    write_start(tmp_path, 3, CLASSIFIER, train(30, 40, loss=3.), resume=True)
+    (tmp_path / '20260101_000003_').rename(tmp_path.parent / f'{tmp_path.name}_old')
+    run = read_run(str(tmp_path))
+    assert run.series('loss') == (list(range(10, 90, 10)), [1] * 4 + [2] * 3 + [4])
+    assert run.series('coco/bbox_mAP') == ([70], [.2])
+
+
+def test_what_a_branch_that_was_given_up_had_reached_is_said(tmp_path):
+    write_start(tmp_path, 1, CLASSIFIER, [*train(10, 20, 30, 40), validation(40, .1)])
+    write_start(tmp_path, 2, CLASSIFIER, train(20, loss=2.), resume=True)
+    run = read_run(str(tmp_path))
+    assert run.series('loss') == ([10, 20], [1, 2]) and run.validations == []
+    assert 'the start of 20260101_000001 had gone on to iteration 40' in run.notes[0]
+
+
+@pytest.mark.parametrize('names', [(3, 1, 2), (2, 3, 1), (3, 2, 1), (1, 3, 2)])
+def test_names_by_a_clock_that_was_set_back(tmp_path, names):
+    write_start(tmp_path, names[0], CLASSIFIER, train(10, 20, 30))
+    write_start(tmp_path, names[1], CLASSIFIER, train(30, 40, 50, 60, loss=2.), resume=True)
+    write_start(tmp_path, names[2], CLASSIFIER, [*train(70, 80, 90, 100, loss=3.),
+                                                 validation(100, .3)], resume=True)
+    run = read_run(str(tmp_path))
+    assert run.series('loss') == (list(range(10, 110, 10)), [1, 1] + [2] * 4 + [3] * 4)
+    assert run.series('coco/bbox_mAP') == ([100], [.3]) and run.notes == []
+
+
+def test_starts_under_a_clock_that_stands_still_share_a_folder(tmp_path):
+    write_start(tmp_path, 1, CLASSIFIER, [*train(10, 20, 30), validation(30, .1)])
+    write_start(tmp_path, 1, CLASSIFIER, [*train(20, 30, 40, loss=2.), validation(40, .2)],
+                resume=True)
+    run = read_run(str(tmp_path))
+    assert run.series('loss') == ([10, 20, 30, 40], [1, 2, 2, 2])
+    assert run.series('coco/bbox_mAP') == ([40], [.2])
+    write_start(tmp_path, 1, CLASSIFIER, train(10, loss=3.))
+    assert read_run(str(tmp_path)).series('loss') == ([10], [3])
+
+
+def test_a_start_whose_beginning_is_lost(tmp_path):
+    write_start(tmp_path, 1, CLASSIFIER, train(10, 20))
+    write_start(tmp_path, 2, CLASSIFIER, train(90, 100, loss=2.), resume=True)
+    run = read_run(str(tmp_path))
+    assert run.series('loss') == ([10, 20, 90, 100], [1, 1, 2, 2])
+    assert 'nothing is logged between iterations 20 and 90' in run.notes[0]
+
+
 def test_last_or_best_result(tmp_path):
     write_start(tmp_path, 1, CLASSIFIER, [
         *train(5), validation(1, .4), *train(10), validation(2, .3)])
