@@ -39,14 +39,28 @@ class Run:
         """A logged value over the iterations.
 
         Args:
-            name (str): ``loss``, ``lr``, ``coco/bbox_mAP`` ...
+            name (str): ``loss``, ``lr``, ``coco/bbox_mAP`` ...; ``val/loss`` is what the
+                validations logged where training has a value of that name too.
 
         Returns:
             tuple[list[int], list[float]]: Iterations and values; empty where it was not logged.
         """
-        records = [r for r in (*self.training, *self.validations)
-                   if isinstance(r.get(name), int | float)]
-        return [r['step'] for r in records], [float(r[name]) for r in records]
+        for records, key in ((self.training, name), (self.validations, name),
+                             (self.validations, name.removeprefix('val/'))):
+            found = [r for r in records if _is_number(r.get(key))]
+            if found:
+                return [r['step'] for r in found], [float(r[key]) for r in found]
+        return [], []
+
+    def metrics(self) -> list[str]:
+        """Names of what the validations logged."""
+        return _names(self.validations)
+
+    def names(self) -> list[str]:
+        """Names that :meth:`series` knows, those of training first."""
+        training = _names(self.training)
+        return [*training, *(f'val/{name}' if name in training else name
+                             for name in self.metrics())]
 
     def result(self, name: str, best: bool = False) -> float:
         """A metric of the last validation, or the highest one of all.
@@ -63,7 +77,7 @@ class Run:
         """
         _, values = self.series(name)
         if not values:
-            there = sorted(set().union(*map(set, self.validations)) - _NO_METRICS)
+            there = sorted(self.metrics())
             raise UserError(f'Run {self.path} has no {name}: ' + (
                 f'its validations logged {", ".join(there)}.' if there else
                 'it has logged no validation; train with a val_dataloader, val_cfg and '
@@ -128,6 +142,16 @@ def run_files(paths: Iterable[str]) -> list[str]:
     """
     return [str(file) for path in paths for pattern in ('vis_data/*', '*/vis_data/*')
             for file in Path(path).glob(pattern)]
+
+
+def _names(records: list[dict]) -> list[str]:
+    return [name for name in dict.fromkeys(key for record in records for key in record
+                                           if _is_number(record[key]))
+            if name not in _NO_METRICS]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _config(path: Path) -> Config:

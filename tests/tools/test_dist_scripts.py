@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from tests.support.processes import ROOT, run_script
+from tests.support.processes import ROOT, run_script, run_tool_in_processes
 
 SRUN = """#!/usr/bin/env bash
 for option; do case $option in --*) echo "$option" >> "$SRUN_LOG"; shift;; *) break;; esac; done
@@ -24,11 +24,29 @@ def test_two_processes_test_like_one(trained):
     place = shutil.copytree(trained, trained.parent / 'a place')
     shutil.copy(place / 'det.py', place / 'my det.py')
     result = run_script(place, 'dist_test.sh', 'my det.py', 'work_dirs/det/epoch_1.pth', 2,
-                        '--out', 'my predictions.pkl', '--work-dir', 'my runs')
+                        '--out', 'my predictions.pkl', '--work-dir', 'my runs',
+                        '--show-dir', 'my pictures')
     assert result.returncode == 0, result.stderr
+    assert result.stdout.count('Pictures: 4 in ') == 1
+    assert sorted(path.name for path in (place / 'my pictures').iterdir()) == [
+        '001.jpg', '002.jpg', '003.jpg', '004.jpg']
     assert 'coco/bbox_mAP:' in result.stdout
     predictions = pickle.loads((place / 'my predictions.pkl').read_bytes())
     assert [prediction['img_id'] for prediction in predictions] == [1, 2, 3, 4]
+
+
+def test_two_processes_draw_every_image_of_folders_with_alike_names(trained):
+    # An odd number: the sampler gives one image twice.
+    data = shutil.copytree(trained / 'classes', trained / 'eleven')
+    (data / 'red/0.png').unlink()
+    results = run_tool_in_processes(
+        trained, 2, 'test.py', 'cls.py', 'work_dirs/cls/epoch_1.pth', '--show-dir', 'pictures',
+        '--cfg-options', f'test_dataloader.dataset.data_root={data}',
+        'test_dataloader.batch_size=2')
+    assert [result.returncode for result in results] == [0, 0], results
+    assert ''.join(result.stdout for result in results).count('Pictures: 11 in ') == 1
+    drawn = {path.relative_to(trained / 'pictures') for path in (trained / 'pictures').rglob('*.*')}
+    assert drawn == {path.relative_to(data) for path in data.rglob('*.png')}
 
 
 def test_an_invalid_loss_in_one_process_stops_both(trained):
