@@ -1,4 +1,4 @@
-"""``python -m eca_mm TOOL ...`` and the command ``eca-mm``: the tools, wherever they are."""
+"""The command ``eca-mm`` or ``python -m eca_mm``: all tools, installed or in a checkout."""
 import ast
 import runpy
 import sys
@@ -57,7 +57,7 @@ def listing(program: str) -> str:
              'an example.', '']
     shown = {name: path for name, path in tools().items() if path.stem not in CONVERTERS.values()}
     rows = {name: _summary(path) for name, path in shown.items()}
-    rows[f'convert {{{",".join(CONVERTERS)}}}'] = "Convert others' checkpoints."
+    rows[f'convert {{{",".join(CONVERTERS)}}}'] = "Convert checkpoints of other projects."
     width = max(map(len, rows)) + 2
     return '\n'.join([*lines, *(f'  {name:{width}}{text}' for name, text in sorted(rows.items()))])
 
@@ -67,7 +67,7 @@ def _summary(path: Path) -> str:
 
 
 def main() -> None:
-    """Run the tool that the command line names; without one list them."""
+    """Run the tool named on the command line; list all tools without one."""
     program = 'eca-mm' if Path(sys.argv[0]).stem == 'eca-mm' else 'python -m eca_mm'
     name, arguments = (sys.argv[1:2] or [''])[0], sys.argv[2:]
     if name in ('', '-h', '--help'):

@@ -8,7 +8,7 @@ from eca_mm.utils.grammar import new_parser
 
 
 def main() -> None:
-    """Run the tool that the command line names."""
+    """Run the tool named on the command line."""
     parser = new_parser(
         __doc__ + ' Configs may be named as eca_mm::FOLDER/NAME.py.',
         'python tools/run.py mmdet browse_dataset configs/demo/'

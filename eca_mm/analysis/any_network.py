@@ -1,4 +1,4 @@
-"""Which networks :func:`eca_mm.add_attention` knows, and what it puts where in them."""
+"""The networks that :func:`eca_mm.add_attention` supports, and where attentions go in them."""
 from typing import Any
 
 from mmengine.logging import MMLogger

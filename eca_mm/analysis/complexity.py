@@ -1,4 +1,4 @@
-"""What a config's model costs: parameters, multiply-adds and activations, without any weights."""
+"""The cost of a config's model: parameters, multiply-adds and activations, without weights."""
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ class Complexity:
             prints these, in decimal millions.
         flops (int): Multiply-adds of convolutions and matrix products, plus the operations of
             normalisation and pooling; a multiply-add counts once.
-        activations (int): Number of elements that convolutions and matrix products put out.
+        activations (int): Number of output elements of convolutions and matrix products.
     """
 
     shape: tuple[int, int]
@@ -38,7 +38,7 @@ class Complexity:
 
 
 class _TensorForward(nn.Module):
-    """A model that needs nothing but the images, so that the analysers can trace it."""
+    """A model whose only input is the images, so that the analysers can trace it."""
 
     def __init__(self, model: nn.Module, data_samples: list[DetDataSample] | None) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ def measure_complexity(model: nn.Module, shape: tuple[int, int] | None = None) -
 
 
 def data_sample(height: int, width: int) -> DetDataSample:
-    """Describe an image to a detector, which wants to know about its size.
+    """Describe an image to a detector, which needs its size.
 
     Args:
         height (int): Its height in pixels.

@@ -34,7 +34,7 @@ _FORMULAS: dict[str, Callable[[int], int]] = {
 
 @dataclass(frozen=True)
 class Measured:
-    """What a config's model consists of and does.
+    """The parameters and operations of a config's model.
 
     Attributes:
         params (int): Number of parameters.

@@ -1,4 +1,4 @@
-"""Putting a layer behind, before or in place of a module of a network that knows nothing of it.
+"""Attach a layer after, before or in place of a module of a network that is unaware of it.
 
 Neither forward hooks nor rewritten forward passes: the module's class is replaced by a subclass of
 it, made on the fly, whose ``forward`` calls its parent's and the layer. The layer itself is a child
@@ -24,7 +24,7 @@ CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
 class _Derived:
-    """What classes made on the fly have in common: they can be copied and pickled."""
+    """Base of classes made on the fly, so that they can be copied and pickled."""
 
     # What the class was made from: a function of this module and its arguments.
     _origin: tuple = ()

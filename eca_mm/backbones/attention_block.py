@@ -1,4 +1,4 @@
-"""What a residual block needs to carry an attention, whatever the network it belongs to."""
+"""What a residual block needs to carry an attention, in any network."""
 from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any
@@ -138,7 +138,7 @@ class AttentionBlock(nn.Module):
 
 def attention_per_block(attention: dict | Sequence | None,
                         num_blocks: Sequence[int]) -> list[list[dict | None]]:
-    """Spell out an ``attention`` argument as one config per block.
+    """Expand an ``attention`` argument to one config per block.
 
     Args:
         attention (dict | Sequence | None): One config for all stages, or one entry per stage: a
@@ -160,7 +160,7 @@ def attention_per_block(attention: dict | Sequence | None,
 
 
 def per_stage(entry: dict | Sequence | None, num_stages: int, name: str) -> list:
-    """Spell out an argument as one entry per stage.
+    """Expand an argument to one entry per stage.
 
     Args:
         entry (dict | Sequence | None): One config (or None) for all stages, or one entry each.
@@ -191,7 +191,7 @@ def _spread(entry: dict | Sequence | None, length: int, name: str, what: str) ->
 
 
 def init_attentions(model: BaseModule) -> None:
-    """Let attentions with an ``init_weights`` undo a backbone's initialisation of all layers.
+    """Let attentions with ``init_weights`` override a backbone's initialisation of all layers.
 
     Blocks that add something to the map (GC, non-local, A2) want to start as the identity, but
     the backbone's ``init_cfg`` reaches their convolutions and norms too. Pretrained weights stay.

@@ -1,4 +1,4 @@
-"""How many channels a map in a network has, read from the module or from one run on zeros."""
+"""The number of channels of a map in a network, from the module or from one run on zeros."""
 from typing import Any
 
 import torch

@@ -1,4 +1,4 @@
-"""What is frozen must have been loaded.
+"""Freeze only what has been loaded.
 
 A frozen stage keeps what pretraining has found. An attention that is added to a pretrained network
 is not among that: frozen, it would keep its random start forever. So a frozen stage freezes an
@@ -123,7 +123,7 @@ def contains(weights: dict[str, Tensor], name: str, layer: nn.Module) -> bool:
 
 
 def _attentions(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """The attentions with parameters; not what lies in another one."""
+    """The attentions with parameters, without those nested in another one."""
     found: list[str] = []
     of_blocks = {id(module.attention) for module in network.modules()
                  if isinstance(module, AttentionBlock)}

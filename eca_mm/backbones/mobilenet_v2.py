@@ -92,7 +92,7 @@ class AttentionMobileNetV2(base.MobileNetV2):
         self._freeze_stages()
 
     def init_weights(self) -> None:
-        """Initialise as the parent does, then let the attentions start as they want to."""
+        """Initialise as the parent does, then apply the attentions' own initialisation."""
         super().init_weights()
         init_attentions(self)
 

@@ -220,7 +220,7 @@ class AttentionResNet(base.ResNet):
         return stage
 
     def block_options(self, stage: int) -> Iterator[dict]:
-        """What every block of a stage is built with beside the arguments that all of them share.
+        """The arguments of each block of a stage, besides those that all of them share.
 
         Args:
             stage (int): Index of the stage, from 0.
@@ -245,7 +245,7 @@ class AttentionResNet(base.ResNet):
             super()._freeze_stages()
 
     def init_weights(self) -> None:
-        """Initialise as the parent does, then let the attentions start as they want to."""
+        """Initialise as the parent does, then apply the attentions' own initialisation."""
         super().init_weights()
         init_attentions(self)
 

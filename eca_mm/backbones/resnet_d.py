@@ -23,7 +23,7 @@ from .resnet import AttentionBottleneck, AttentionResNet
 @MODELS.register_module()
 @show_parents_arguments()
 class AttentionResNetD(AttentionResNet):
-    """ResNet-D with an ``attention`` argument, and with channels that pruning has left.
+    """ResNet-D with an ``attention`` argument, optionally pruned.
 
     Args:
         depth (int): Network depth, one of 26, 50, 101, 152, 200 and 269.
@@ -86,7 +86,7 @@ class AttentionResNetD(AttentionResNet):
 
     def make_res_layer(self, in_channels: int, out_channels: int,  # type: ignore[override]
                        stride: int, **kwargs: Any) -> ResLayer:
-        """Build one stage, with the channels that pruning has left if so asked."""
+        """Build one stage, with the remaining channels if the network is pruned."""
         # Pruning may leave the first shortcut as many channels as it gets; it stays all the same.
         self._needs_shortcut = stride != 1 or in_channels != out_channels
         if self.channels is not None:
@@ -97,7 +97,7 @@ class AttentionResNetD(AttentionResNet):
                                       stride=stride, **kwargs)
 
     def block_options(self, stage: int) -> Iterator[dict]:
-        """What every block of a stage is built with beside the arguments that all of them share.
+        """The arguments of each block of a stage, besides those that all of them share.
 
         Args:
             stage (int): Index of the stage, from 0.
@@ -125,7 +125,7 @@ class AttentionResNetD(AttentionResNet):
 
 def _check(stage_blocks: Sequence[int], stem_widths: Sequence[int], groups: int,
            channels: Sequence | None, num_stages: int) -> None:
-    """Refuse arguments that do not fit each other."""
+    """Refuse arguments that contradict each other."""
     if len(stage_blocks) < num_stages:
         raise ValueError(f'stage_blocks is {tuple(stage_blocks)}, but must have one entry for '
                          f'each of the {num_stages} stages.')

@@ -1,4 +1,4 @@
-"""Two backbones beside each other, one for frames and one for events."""
+"""Two parallel backbones, one for frames and one for events."""
 from __future__ import annotations
 
 import copy
@@ -131,7 +131,7 @@ class TwoStreamBackbone(BaseModule):
 
 
 def _out_channels(name: str, stream: nn.Module, in_channels: int) -> tuple[int, ...]:
-    """Channels of the maps that a stream outputs, by trying it."""
+    """Channels of the maps that a stream outputs, found by running it."""
     first = next((module for module in stream.modules() if isinstance(module, nn.Conv2d)), None)
     if first is not None and first.in_channels != in_channels:
         raise ValueError(f'The {name} is built for {first.in_channels} input channels, but gets '
@@ -186,7 +186,7 @@ def load_with_repeated_stem(stream: nn.Module, init_cfg: dict) -> None:
 
 
 def input_channels(model: nn.Module) -> int:
-    """Channels of what a model takes: of a two-stream backbone both, else its first convolution's.
+    """Number of input channels of a model: of both streams together, or of its first convolution.
 
     Args:
         model (nn.Module): A classifier, a detector or a backbone.

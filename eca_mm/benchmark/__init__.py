@@ -1,1 +1,1 @@
-"""How fast networks are: timing, memory, counts, and reports of them."""
+"""The speed of networks: timing, memory, counts, and reports."""

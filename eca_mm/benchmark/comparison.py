@@ -1,4 +1,4 @@
-"""How fast networks are beside the same network without attention."""
+"""The speed of networks relative to the same network without attention."""
 from typing import Any
 
 import torch
@@ -21,7 +21,7 @@ DEFAULT_ENTRIES = {
 
 
 def compare(entries: list[BenchmarkEntry], settings: Settings, **timing) -> dict:
-    """Measure networks beside the same networks without attention.
+    """Measure networks against the same networks without attention.
 
     Args:
         entries (list[BenchmarkEntry]): What to measure; what they are compared with is added.

@@ -1,4 +1,4 @@
-"""Is the model kept waiting for data? Loading speed against the time of a training step."""
+"""Whether the model waits for data: loading speed against the time of a training step."""
 import itertools
 import os
 import time

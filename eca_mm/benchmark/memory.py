@@ -1,4 +1,4 @@
-"""What a step needs in memory: bytes kept for the backward pass, and the peak."""
+"""The memory of a step: bytes kept for the backward pass, and the peak."""
 import ctypes
 from collections.abc import Callable
 from pathlib import Path
@@ -72,4 +72,4 @@ def _resident(entry: str) -> int:
     for line in Path('/proc/self/status').read_text().splitlines():
         if line.startswith(f'{entry}:'):
             return int(line.split()[1]) * 1024
-    raise ValueError(f'The kernel does not tell {entry}.')
+    raise ValueError(f'The kernel does not report {entry}.')

@@ -12,7 +12,7 @@ from .steps import Settings
 
 
 class Defaults(NamedTuple):
-    """What a mode runs with when nothing else is asked for.
+    """The default settings of a mode.
 
     Attributes:
         batch (int): Number of images.

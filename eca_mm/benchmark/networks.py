@@ -29,7 +29,7 @@ class BenchmarkEntry:
     """One entry of the comparison.
 
     Attributes:
-        name (str): What it is called in the results.
+        name (str): Its name in the results.
         network (str): A key of ``NETWORKS``, the path of a config, or ``eca_mm::`` and the path of
             one of ours below ``configs/``.
         form (str): A key of ``FORMS``.
@@ -211,7 +211,7 @@ def _config(entry: BenchmarkEntry) -> Config:
 
 @torch.no_grad()
 def _randomize(model: nn.Module) -> None:
-    """Random statistics: those of a new network hide what normalisation costs nothing to skip."""
+    """Random statistics: with those of a new network, skipping normalisations changes nothing."""
     generator = torch.Generator().manual_seed(0)
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.affine:

@@ -1,4 +1,4 @@
-"""The speeds of the paper's Table 3, as fractions of the plain network's, beside ours."""
+"""The speeds of the paper's Table 3, as fractions of the plain network's, next to ours."""
 from dataclasses import replace
 
 from eca_mm.analysis.paper_tables import load_figures

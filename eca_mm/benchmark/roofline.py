@@ -25,7 +25,7 @@ STAGES = ('layer1', 'layer2', 'layer3', 'layer4')
 
 def measure_rates(settings: Settings, size: int = 2**26, side: int = 2048,
                   seconds: float = 1.) -> tuple[float, float]:
-    """Measure what the machine can do.
+    """Measure the machine's bandwidth and arithmetic rate.
 
     Args:
         settings (Settings): Device and type of numbers.
@@ -119,7 +119,7 @@ def measure_roofline(names: list[str] | None, settings: Settings,
 
 
 def _stage_input(net: nn.Module, images: Tensor) -> Tensor:
-    """What reaches the first stage of a ResNet."""
+    """The input of the first stage of a ResNet."""
     seen = []
     handle = net.layer1.register_forward_pre_hook(lambda module, inputs: seen.extend(inputs))
     _step(net, images)()

@@ -49,7 +49,7 @@ class Settings:
         return asdict(self) | {'threads': torch.get_num_threads(), 'torch': torch.__version__}
 
     def check(self) -> None:
-        """Check that the machine has what is asked for.
+        """Check that the machine has the requested device.
 
         Raises:
             UserError: If there is no such device.

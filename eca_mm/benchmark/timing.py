@@ -52,7 +52,7 @@ class Timing:
 
     @property
     def best(self) -> float:
-        """The shortest, in seconds: that of a moment when nothing else ran."""
+        """The shortest, in seconds: the least disturbed round."""
         return min(self.seconds)
 
     @property
@@ -78,7 +78,7 @@ class Timing:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until a device has done what it was asked for."""
+    """Wait until a device has finished its work."""
     if device.type == 'cuda':
         torch.cuda.synchronize(device)
 

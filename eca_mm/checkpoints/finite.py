@@ -1,4 +1,4 @@
-"""Weights with values that are not numbers."""
+"""Weights with NaN or infinite values."""
 from collections.abc import Mapping
 
 from torch import Tensor

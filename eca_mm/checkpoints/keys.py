@@ -13,7 +13,7 @@ from eca_mm.utils.terminal import printable
 
 
 class MisfitError(UserError):
-    """Weights that do not fit the model they seem to be of.
+    """Weights that do not fit the model that they are loaded into.
 
     Attributes:
         report (KeyReport): What fits and what does not.

@@ -1,4 +1,4 @@
-"""What the OpenMMLab stack needs to run on today's torch; nothing here knows about attention.
+"""Changes that let the OpenMMLab stack run on today's torch; none concerns attention.
 
 Nothing is changed by importing a module of this folder: :func:`install`, which ``import eca_mm``
 calls, makes the changes that ``README.md`` lists.

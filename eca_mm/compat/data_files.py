@@ -1,4 +1,4 @@
-"""YAML and JSON configs: values of registered types, which no part of can run code."""
+"""YAML and JSON configs: values of registered types, no part of which can run code."""
 from __future__ import annotations
 
 from pickle import UnpicklingError

@@ -41,7 +41,7 @@ def load_url(url: str, model_dir: str | None = None, map_location: Any = None,
              progress: bool = True) -> dict:
     """Download a checkpoint unless the cache has it, and load it without running code from it.
 
-    The cache goes by the whole address. Files whose name holds the hash of their content
+    The cache is keyed by the whole address. Files whose name holds the hash of their content
     (``name-1a2b3c4d.pth``) lie where torchvision and timm look for them too.
 
     Args:

@@ -1,4 +1,4 @@
-"""What eca_mm runs on, for bug reports."""
+"""The versions of everything that eca_mm runs on, for bug reports."""
 import importlib.metadata
 import importlib.util
 from pathlib import Path

@@ -50,7 +50,7 @@ def install() -> bool:
 
 
 def _adapt(operators: Any) -> None:
-    """Mends what mmcv's compiled operators do with feature maps in channels_last and doubles."""
+    """Fixes what mmcv's compiled operators do with channels_last feature maps and doubles."""
     align, nms = operators.roi_align_forward, operators.nms
 
     @functools.wraps(align)

@@ -67,7 +67,7 @@ def find_other_tool(package: str, tool: str) -> Path:
 
 
 def run_other_tool(package: str, tool: str | None, arguments: list[str]) -> None:
-    """Run a tool in this process, in which eca_mm is imported; without a name list them.
+    """Run a tool in this process, in which eca_mm is imported; list all tools without a name.
 
     Args:
         package (str): Whose tool.

@@ -111,7 +111,7 @@ def _load(file: BinaryIO, map_location: Any) -> Any:
 
 
 def _check_parts(loaded: dict, path: str) -> None:
-    """Refuse other kinds of entries than those that every tool takes for granted."""
+    """Refuse entries of other types than those that every tool expects."""
     for entry in (*_STATE_DICTS, 'meta', 'message_hub'):
         part = loaded.get(entry)
         if entry in ('state_dict', 'meta', 'message_hub') and not isinstance(

@@ -1,4 +1,4 @@
-"""Combinations of packages that cannot work, found before a dependency fails in its own way."""
+"""Combinations of packages that cannot work, found before a dependency fails obscurely."""
 import importlib.metadata
 import importlib.util
 import platform

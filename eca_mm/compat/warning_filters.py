@@ -1,4 +1,4 @@
-"""Warnings that a user of this package can do nothing about."""
+"""Warnings that users of this package cannot act on."""
 import warnings
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a config, found before a GPU hour is spent on it."""
+"""Find what is wrong with a config before a GPU hour is spent on it."""
 from collections.abc import Iterator
 
 from mmengine.config import Config

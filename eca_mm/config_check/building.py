@@ -1,4 +1,4 @@
-"""Building what train.py builds, and letting the errors speak."""
+"""Build what train.py builds, and report the errors."""
 import contextlib
 import copy
 import io
@@ -114,7 +114,7 @@ def _attempt(context: ConfigContext, check_name: str, where: str,
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """Keep mmengine's log and pycocotools' reports of progress to themselves."""
+    """Suppress mmengine's log and pycocotools' progress output."""
     logger = MMLogger.get_current_instance()
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -25,7 +25,7 @@ SPLITS = ('train', 'val', 'test')
 
 @dataclass(frozen=True)
 class Finding:
-    """One objection to a config.
+    """One problem of a config.
 
     Attributes:
         level (str): ``'error'``: the run would fail or its result would be wrong; ``'warning'``:
@@ -71,7 +71,7 @@ class DataSet:
 
 
 class ConfigContext:
-    """A config with what several checks want to know of it, read once.
+    """A config with everything that several checks need to know about it, read once.
 
     Args:
         config (Config): A resolved config.

@@ -23,7 +23,7 @@ from eca_mm.utils.signatures import arguments, nearest
 from .context import SPLITS, ConfigContext, Finding
 from .lookup import find, names
 
-# How similar a key must be to an argument or a neighbour to be a slip of it.
+# How similar a key must be to an argument or a neighbour to count as a typo.
 _NEAR = 0.8
 # Who reads the dicts that no constructor gets.
 _READERS: dict[str, Callable] = {
@@ -95,7 +95,7 @@ def _walk(node: Any, where: str, scope: str, default: Any = None) -> Iterator[Fi
     elif key in _READERS:
         yield from _compare(node, where, _known(_READERS[key]))
     else:
-        # Read key by key, nobody knows where: a slip stands beside what it was to replace.
+        # Unknown readers take single keys: a typo stands next to the key it was meant to replace.
         yield from _compare(node, where, set(), 'unknown key', beside=True)
     for child, value in node.items():
         if child not in _FREE:
@@ -114,7 +114,7 @@ def _compare(node: dict, where: str, allowed: set[str], what: str = 'unknown key
 
 
 def _differs(key: str, near: str) -> bool:
-    """Whether two names differ by a slip, not by a number or a word as ``fc1`` and ``fc2`` do."""
+    """Whether two names differ by a typo, not by a number or a word as ``fc1`` and ``fc2`` do."""
     strip = re.compile(r'\d+|^(with|use|num|max|min|pos|neg)_')
     key, near = strip.sub('', key), strip.sub('', near)
     pairs = [pair for pair in zip(key.split('_'), near.split('_'), strict=False)

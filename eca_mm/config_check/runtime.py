@@ -1,4 +1,4 @@
-"""What a config loses by parts that are not those of our default runtimes."""
+"""What a config loses by using other parts than our default runtimes."""
 from collections.abc import Iterator
 
 from mmengine.config import Config
@@ -18,7 +18,7 @@ def check(context: ConfigContext) -> Iterator[Finding]:
     """Compare runner, loop, hooks and samplers with those that our configs name.
 
     Parts that are neither ours nor the stock ones are taken to be chosen on purpose. A config
-    that names no part of ours gets one warning for all of them.
+    that names none of our parts gets one warning for all of them.
 
     Args:
         context (ConfigContext): The config.

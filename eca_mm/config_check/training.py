@@ -21,7 +21,7 @@ TINY_BATCH = 3
 
 
 def check(context: ConfigContext) -> Iterator[Finding]:
-    """Look at what training would do with this batch and these weights.
+    """Check how training would behave with this batch size and these weights.
 
     Args:
         context (ConfigContext): The config.
@@ -68,7 +68,7 @@ def _check_rate(context: ConfigContext) -> Iterator[Finding]:
 
 
 def _is_own_rate(config: Config, base: int) -> bool:
-    """Whether the learning rate or the optimizer is another than inherited with that batch size.
+    """Whether the learning rate or the optimizer differs from those inherited with that batch size.
 
     What ``auto_scale_lr`` says is meant for the rate that it came with, not for a rate that the
     config chose for itself.

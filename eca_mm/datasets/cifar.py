@@ -1,4 +1,4 @@
-"""CIFAR-10 from what lies on the disk, images in class folders or torchvision's pickles."""
+"""CIFAR-10 from the disk: images in class folders or torchvision's pickles."""
 from pathlib import Path
 
 import cv2

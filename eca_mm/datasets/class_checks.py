@@ -77,7 +77,7 @@ def check_heads(model: nn.Module, dataset: Any) -> None:
 
 
 def head_numbers(model: nn.Module) -> Iterator[tuple[str, int]]:
-    """Find the heads of a model that tell classes apart.
+    """Find the heads of a model that classify.
 
     Args:
         model (nn.Module): A classifier or detector.

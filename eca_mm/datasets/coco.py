@@ -27,10 +27,10 @@ class CheckedCocoDataset(CocoDataset):
 
     No image outside of the data root (or of ``data_prefix['img']``, if that is elsewhere) is
     read, neither by an absolute name nor by ``..`` nor through a link, unless ``allow_outside``
-    says so. All images are looked up when the data set is built.
+    is set. All images are looked up when the data set is built.
 
     What cannot be learnt is left out, as mmdet does, and counted with its reason in one line of
-    the log: boxes of area 0, narrower or lower than one pixel or outside their image, images
+    the log: boxes of area 0, less than one pixel wide or high or outside their image, images
     below ``filter_cfg``'s ``min_size`` or without boxes, and what :class:`CheckedCOCO` leaves
     out. Where some annotations of a file have masks, those without are ignored in training, as
     mmdet ignores broken masks.

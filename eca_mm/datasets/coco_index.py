@@ -26,7 +26,7 @@ _PARTS = (('categories', ('id', 'name')),
 class CheckedCOCO(COCO):
     """mmdet's COCO index that refuses files it cannot be built from.
 
-    What real files have and what does no harm is fixed or left out, and noted in
+    Harmless flaws of real files are fixed or left out, and recorded in
     :attr:`left_out`: annotations of images or categories that the file does not list, an image
     that is listed twice, a category that has the name of another and no annotation, and masks of
     which nothing can be rasterised. Whole floats among the ids become integers; an area that is
@@ -76,7 +76,7 @@ class CheckedCOCO(COCO):
         super().createIndex()
 
     def note(self, reason: str, ident: int | str) -> None:
-        """Note that something is left out.
+        """Record that something is left out.
 
         Args:
             reason (str): What and why; counts of the same reason are reported together.
@@ -193,7 +193,7 @@ class CheckedCOCO(COCO):
                     cat_ids: Sequence[int] = ()) -> list[int]:
         """Find category ids by name, in the order of the names.
 
-        mmdet's own goes by the order of the file, so that labels would belong to other names.
+        mmdet's own uses the order of the file, so that labels would belong to other names.
 
         Args:
             cat_names (Sequence[str]): Names; all of them must exist.
@@ -226,7 +226,7 @@ class CheckedCOCO(COCO):
 
 
 def check_names(classes: Any) -> None:
-    """Look at the names of classes that a config gives.
+    """Check the class names of a config.
 
     Args:
         classes (object): Should be a tuple or list of different names.

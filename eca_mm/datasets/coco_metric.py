@@ -30,7 +30,7 @@ class _Index(COCO):
             self.createIndex()
 
     def loadRes(self, resFile: list) -> COCO:  # noqa: N802, N803
-        """Load predictions; no prediction at all is a result too, of AP 0."""
+        """Load predictions; without any, AP is 0."""
         if resFile:
             return super().loadRes(resFile)
         return _Index({**self.dataset, 'annotations': []})
@@ -48,7 +48,7 @@ class CheckedCocoMetric(CocoMetric):
       be anything that :class:`CheckedCOCO` accepts; pycocotools takes an annotation of id 0 for an
       object that was not found.
     - Annotations without a usable mask are ignored where masks are evaluated, as in training.
-    - Nothing found in any image is AP 0.
+    - Without any detection AP is 0.
     - With ``classwise=True`` the figures of the classes come last, so that ``save_best='auto'``
       means ``coco/bbox_mAP``.
 
@@ -140,7 +140,7 @@ class CheckedCocoMetric(CocoMetric):
         return OrderedDict(sorted(found.items(), key=lambda item: item[0].endswith('_precision')))
 
     def _content(self, truths: Sequence[dict]) -> dict:
-        """The annotation file, or what the data samples know."""
+        """The annotation file, or the ground truth of the data samples."""
         if self._coco_api is not None:
             self._coco_api.get_cat_ids(self.dataset_meta['classes'])
             return self._coco_api.dataset

@@ -1,4 +1,4 @@
-"""What the entries of a COCO file must look like before mmdet and pycocotools may see them.
+"""Check the entries of a COCO file before mmdet and pycocotools see them.
 
 pycocotools hands numbers to C code that trusts them: a mask of the wrong size writes behind its
 memory, a polygon far outside the image fills all memory.

@@ -16,7 +16,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 @contextlib.contextmanager
 def decoder_messages() -> Iterator[list[str]]:
-    """Catch what a decoder complains of on the process's standard error.
+    """Catch a decoder's warnings on the process's standard error.
 
     Costs some microseconds: nothing is decoded twice. What others write meanwhile is passed on.
 

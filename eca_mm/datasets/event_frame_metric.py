@@ -41,7 +41,7 @@ def average_precision(scores: np.ndarray, hits: np.ndarray, truths: int) -> floa
 
 
 def match(boxes: np.ndarray, truths: np.ndarray, ious: Sequence[float]) -> np.ndarray:
-    """Tell which detections of an image and a class find an object.
+    """Decide which detections of an image and a class find an object.
 
     Each detection, the surest first, belongs to the object that it overlaps most. It is a hit if
     the overlap reaches the threshold and no surer detection took that object.
@@ -77,7 +77,7 @@ class EventDetectionMetric(BaseMetric):
 
     The exact area under the precision-recall curve, averaged over 10 IoUs from 0.5 to 0.95, with
     detections of a score above 0.05 and at most 100 of an image. pycocotools interpolates and
-    matches otherwise, so its figures differ by a little: report both. Classes without objects do
+    matches otherwise, so its figures differ slightly: report both. Classes without objects do
     not count.
 
     Args:

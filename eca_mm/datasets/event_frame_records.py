@@ -1,4 +1,4 @@
-"""Annotation files of frames with events, from whatever labels there are."""
+"""Annotation files of frames with events, from any of the supported labels."""
 from __future__ import annotations
 
 import json
@@ -78,7 +78,7 @@ class Report:
 
 
 def check_targets(folder: str | os.PathLike, names: Sequence[str], overwrite: bool) -> None:
-    """Make sure, before the work is done, that annotation files may be written.
+    """Make sure, before any work is done, that annotation files may be written.
 
     Args:
         folder (str | os.PathLike): Where they go.

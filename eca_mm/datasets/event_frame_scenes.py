@@ -66,7 +66,7 @@ def draw_event_scenes(out: str | os.PathLike,
             found: list[Frame] = []
             say(f'Drawing {count} recordings for {split}')
             for number in track_iter_progress(range(count)):
-                # A generator per recording, the same for the test split and its dark twin.
+                # A generator per recording, the same for the test split and its dark version.
                 rng = random.Random(f'{seed} {"test" if split == "dark" else split} {number}')
                 exposures = _exposures(split, frames, badly_exposed, rng)
                 found += _record(root, f'{split}_{number:03d}', frames, (height, width),

@@ -19,7 +19,7 @@ _KEPT = 16
 
 
 class _Recent:
-    """The last few of what was opened by path; forgotten where it is sent to another process."""
+    """The files opened last, by path; dropped when it is sent to another process."""
 
     def __init__(self) -> None:
         self._values: OrderedDict = OrderedDict()

@@ -1,4 +1,4 @@
-"""Reading images from files that may be missing, cut short or no image at all."""
+"""Reading images from files that may be missing, truncated or something else altogether."""
 import json
 import os
 import stat

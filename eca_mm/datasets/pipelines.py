@@ -1,4 +1,4 @@
-"""The way of an image in a config: the data sets of a loader and their pipelines."""
+"""The path of an image through a config: the data sets of a loader and their pipelines."""
 from collections.abc import Callable, Iterator
 from typing import Any
 

@@ -33,7 +33,7 @@ def seed_generators(*key: int) -> None:
 
 
 class SeededIndex(int):
-    """An index of a data set that knows when it was drawn.
+    """An index of a data set with its position in the run, which seeds its sample.
 
     Args:
         index (int): The index.
@@ -49,15 +49,15 @@ class SeededIndex(int):
         return draw
 
     def __reduce__(self) -> tuple:
-        """Travel to a worker process."""
+        """Pickle for a worker process."""
         return SeededIndex, (int(self), self.key)
 
     def __mod__(self, other: int) -> 'SeededIndex':
-        """Stay a draw in RepeatDataset."""
+        """Keep the position in RepeatDataset."""
         return SeededIndex(int(self) % other, self.key)
 
     def __sub__(self, other: int) -> 'SeededIndex':
-        """Stay a draw in ConcatDataset."""
+        """Keep the position in ConcatDataset."""
         return SeededIndex(int(self) - other, self.key)
 
 
@@ -92,7 +92,7 @@ class SeededBatchSampler(BatchSampler):
         return self.batches is None
 
     def __iter__(self) -> Iterator[list[SeededIndex]]:
-        """Give lists of draws."""
+        """Yield batches of seeded indices."""
         skip, skip_samples = self.skip, self.skip_samples
         self.skip = self.skip_samples = 0
         seed = getattr(self.sampler, 'seed', 0) if self.seed is None else self.seed

@@ -132,7 +132,7 @@ def draw_image(size: int, rng: random.Random) -> tuple[np.ndarray, list[dict]]:
 
 
 def _candidates(size: int, rng: random.Random) -> Iterator[tuple[int, list[float]]]:
-    """Labels and polygons (x, y, x, y ...) inside the image; the first always finds room."""
+    """Labels and polygons (x, y, x, y ...) inside the image; the first always fits."""
     for _ in range(rng.randint(1, 4)):
         label = rng.randrange(len(CLASSES))
         radius = size * rng.uniform(0.1, 0.24)

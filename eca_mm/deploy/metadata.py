@@ -1,4 +1,4 @@
-"""A trained model from its two files, and what who runs it elsewhere has to know of it."""
+"""A trained model from its two files, and the metadata needed to run it elsewhere."""
 import json
 from typing import Any
 
@@ -31,7 +31,7 @@ def load_weights(model: nn.Module, path: str) -> dict:
 
 
 def metadata_of(config: Config, meta: dict) -> dict[str, str]:
-    """What an exported file should say of itself.
+    """The metadata of an exported file.
 
     Args:
         config (Config): The model's config.

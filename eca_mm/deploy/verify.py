@@ -34,7 +34,7 @@ class Difference:
 
 def shapes_to_try(shape: tuple[int, int], fixed_size: bool = False, channels: int = 3
                   ) -> list[tuple[int, ...]]:
-    """Choose batches and sizes that tell whether a file takes any.
+    """Choose batches and sizes that show whether a file takes any.
 
     Args:
         shape (tuple[int, int]): Height and width that the file was traced with.

@@ -1,4 +1,4 @@
-"""Reading a config so that a slip of the pen is reported, not ignored."""
+"""Reading a config so that a misspelt key is reported, not ignored."""
 import inspect
 import os
 import tempfile

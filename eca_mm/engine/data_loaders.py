@@ -40,7 +40,7 @@ def loads_images_unchecked(node: Any) -> bool:
 
 
 def complete(dataloader: dict) -> dict:
-    """Put right what mmengine takes literally.
+    """Fix settings that mmengine takes literally.
 
     Args:
         dataloader (dict): A data loader's config.

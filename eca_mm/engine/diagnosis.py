@@ -7,7 +7,7 @@ from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
 
-def find_culprit(model: nn.Module, batch: Any, optim_wrapper: Any) -> str:
+def find_first_invalid(model: nn.Module, batch: Any, optim_wrapper: Any) -> str:
     """Say what of an iteration is not finite first: images, annotations, weights or a layer.
 
     To find the layer the batch goes through the network once more.

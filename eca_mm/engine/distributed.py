@@ -53,7 +53,7 @@ def prepare_processes(launcher: str, timeout: float | None = None) -> None:
 
 
 def _first_host() -> str:
-    """The machine that all processes meet at."""
+    """The machine where all processes rendezvous."""
     nodes = os.environ.get('SLURM_NODELIST')
     if nodes is None:
         return '127.0.0.1'

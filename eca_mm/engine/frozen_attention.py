@@ -22,7 +22,7 @@ META = 'frozen_attention'
 
 @functools.cache
 def install() -> None:
-    """Have mmdet's ResNets and every Runner keep to what is loaded; further calls do nothing."""
+    """Make mmdet's ResNets and every Runner freeze only what is loaded; can be called again."""
     freezing.spare_in_mmdet_resnet(keep_unloaded_trainable)
     freezing.call_before_wrapping(decide_before_wrapping)
     freezing.add_checkpoint_meta(checkpoint_meta)

@@ -1,4 +1,4 @@
-"""mmengine's training loops, such that a resumed run repeats what it would have been."""
+"""mmengine's training loops, such that a resumed run equals an uninterrupted one."""
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
@@ -36,7 +36,7 @@ class _Repeatable:
         super().run_iter(*args)  # type: ignore[misc]
 
     def _saved_position(self) -> DataPosition | None:
-        """Where the checkpoint's run was; None if its loop has not noted that."""
+        """Where the checkpoint's run was; None if its loop has not recorded that."""
         saved = DataPosition.load(self.runner.message_hub)
         return saved.at(self.iter) if saved and saved.iter <= self.iter else None
 
@@ -138,7 +138,7 @@ class RepeatableEpochLoop(_Repeatable, EpochBasedTrainLoop):
 
 
 class _NotStarted:
-    """A data loader for those who only want to look at it: its workers are not started."""
+    """A data loader that is only inspected: its workers are not started."""
 
     def __init__(self, loader: DataLoader) -> None:
         self._loader = loader
@@ -211,7 +211,7 @@ class RepeatableIterLoop(_Repeatable, IterBasedTrainLoop):
 
 
 class FastForwardIterator:
-    """Stands where mmengine wants to go by loading: its first items are empty.
+    """Replaces mmengine's loading of past batches: its first items are empty.
 
     Args:
         iterator (Iterator): mmengine's endless iterator, which begins after these items.

@@ -1,4 +1,4 @@
-"""What a test leaves behind: its predictions."""
+"""The predictions of a test."""
 from mmengine.evaluator import DumpResults
 from mmengine.runner import Runner
 

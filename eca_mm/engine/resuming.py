@@ -1,4 +1,4 @@
-"""What a resumed run takes from its checkpoint, and what of its config it does not."""
+"""What a resumed run takes from its checkpoint instead of its config."""
 import contextlib
 import logging
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ def settings(runner: Runner) -> dict[str, object]:
 
 
 def tell_unused(before: dict, after: dict, checkpoint: str) -> None:
-    """Say which settings of the config are not used, because the checkpoint's are.
+    """Log which settings of the config are overridden by the checkpoint's.
 
     Args:
         before (dict): :func:`settings` by the config.
@@ -63,7 +63,7 @@ def tell_unused(before: dict, after: dict, checkpoint: str) -> None:
 
 
 def tell_finished(runner: Runner) -> None:
-    """Say so when there is nothing left to train.
+    """Warn when there is nothing left to train.
 
     Args:
         runner (Runner): A resumed runner.

@@ -1,4 +1,4 @@
-"""mmengine's Runner with the checks that a long run deserves."""
+"""mmengine's Runner with checks for long runs."""
 import os
 from functools import cached_property
 from typing import Any
@@ -198,7 +198,7 @@ class CheckedRunner(Runner):
         return super().test()
 
     def resume(self, filename: str, *args, **kwargs) -> None:
-        """Go on from a checkpoint, which must fit the model and hold the optimizer's state."""
+        """Resume from a checkpoint, which must fit the model and hold the optimizer's state."""
         self._must_match = True
         before = settings(self)
         super().resume(filename, *args, **kwargs)

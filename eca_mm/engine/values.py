@@ -1,4 +1,4 @@
-"""Values of a config that would end in a traceback, or do something else than they say."""
+"""Values of a config that would cause a traceback, or do something other than they state."""
 import logging
 import math
 from collections.abc import Iterator

@@ -48,7 +48,7 @@ def locked(work_dir: str | Path) -> Iterator[None]:
 
 
 def holder(work_dir: str | Path) -> str | None:
-    """Who trains in a work directory.
+    """The process that trains in a work directory.
 
     Args:
         work_dir (str | Path): The directory.

@@ -155,7 +155,7 @@ def supports_fused_tail(attention: nn.Module | None) -> TypeGuard[ChannelAttenti
 
 
 def has_hooks(module: nn.Module) -> bool:
-    """Tell whether somebody waits for a module to be called.
+    """Tell whether a module has hooks that its call would trigger.
 
     Args:
         module (nn.Module): Any module.

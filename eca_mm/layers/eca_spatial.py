@@ -77,5 +77,5 @@ class ECASpatialLayer(nn.Module):
         return x * self.spatial_gate(x)
 
     def extra_repr(self) -> str:
-        """Show how the two stand."""
+        """Show how the two are combined."""
         return f'parallel={self.parallel}'

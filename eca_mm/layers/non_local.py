@@ -28,7 +28,7 @@ class NonLocalBlock(NonLocal2d):
         super().__init__(in_channels, reduction=reduction, **kwargs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Add to every position what all positions have to say.
+        """Add to every position a weighted sum over all positions.
 
         Args:
             x (Tensor): Feature map of shape (N, C, H, W).

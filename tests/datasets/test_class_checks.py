@@ -56,20 +56,20 @@ def test_splits_must_have_the_same_classes(root):
         check_splits(dict(classes=['red', 'green']), data, 'test')
 
 
-@pytest.mark.parametrize(('data_kind', 'metric_kind', 'culprit'), [
+@pytest.mark.parametrize(('data_kind', 'metric_kind', 'stock_part'), [
     ('CheckedCocoDataset', 'CheckedCocoMetric', None),
     ('CheckedCocoDataset', 'CocoMetric', 'CocoMetric numbers'),
     ('CocoDataset', 'CheckedCocoMetric', 'CocoDataset numbers'),
     ('CocoDataset', 'CocoMetric', 'CocoDataset numbers')])
-def test_another_order_needs_both_checked_classes(root, data_kind, metric_kind, culprit):
+def test_another_order_needs_both_checked_classes(root, data_kind, metric_kind, stock_part):
     with DefaultScope.overwrite_default_scope('mmdet'):
         metric = METRICS.build(dict(type=metric_kind, ann_file=str(root / 'annotations.json')))
     check_metric(metric, build(root, data_kind), 'val_evaluator')
     data = build(root, data_kind, SHUFFLED)
-    if culprit is None:
+    if stock_part is None:
         check_metric(metric, data, 'val_evaluator')
         return
-    with pytest.raises(UserError, match=f"'red', 'green', 'blue'.*'blue', 'red'.*{culprit}"):
+    with pytest.raises(UserError, match=f"'red', 'green', 'blue'.*'blue', 'red'.*{stock_part}"):
         check_metric(metric, data, 'val_evaluator')
 
 

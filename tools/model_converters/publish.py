@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Make a training checkpoint fit to be given away."""
+"""Prepare a training checkpoint for publication."""
 from collections.abc import Iterable
 
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
@@ -18,9 +18,9 @@ def main() -> None:
         'and versions stay in it.',
         'python tools/model_converters/publish.py work_dirs/k5/epoch_100.pth '
         'eca-resnet50-k5_4xb64_in1k.safetensors')
-    parser.add_argument('src', help='checkpoint to read; it is left as it is')
+    parser.add_argument('src', help='checkpoint to read; it is not changed')
     parser.add_argument('dst', help='NAME.pth or NAME.safetensors; NAME-<hash> is written')
-    parser.add_argument('--dry-run', action='store_true', help='say what is in it, write nothing')
+    parser.add_argument('--dry-run', action='store_true', help='print what is in it, write nothing')
     add_shared(parser, 'overwrite', force=True)
     args = parser.parse_args()
 

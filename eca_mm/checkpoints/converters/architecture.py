@@ -1,4 +1,4 @@
-"""The ResNet that some weights are of, read from their names and shapes alone."""
+"""Read the architecture of a ResNet from the names and shapes of its weights alone."""
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence

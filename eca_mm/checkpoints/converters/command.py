@@ -1,4 +1,4 @@
-"""What the converters' command lines share."""
+"""The command line that all converters share."""
 import argparse
 import io
 from collections.abc import Callable, Mapping

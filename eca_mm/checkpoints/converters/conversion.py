@@ -1,4 +1,4 @@
-"""What all converters have in common: weights, the config they belong to, and the strict check."""
+"""The common part of all converters: weights, their config, and the strict check."""
 import copy
 import functools
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ class Conversion:
     notes: tuple
 
     def summary(self) -> str:
-        """One line on how many weights there are, and of what."""
+        """One line with the number of weights by kind."""
         if self.base is not None:
             return f'All {len(self.report.matched)} weights of the model match.'
         head = sum(not name.startswith('backbone.') for name in self.weights)
@@ -165,7 +165,7 @@ def _read(base: str) -> Config | None:
 
 
 def _changes(config: Config, backbone: dict, head: Tensor | None) -> dict:
-    """What a config lacks to be that of a backbone and a classifier."""
+    """What to change in a config so that it describes a backbone and a classifier."""
     changes = {}
     theirs = {key: value for key, value in config.model.backbone.to_dict().items()
               if _DEFAULTS.get(key) != value}

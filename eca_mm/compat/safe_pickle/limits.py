@@ -1,4 +1,4 @@
-"""Bounds on what a small file may grow to."""
+"""Bounds on the size that a small file may expand to."""
 from __future__ import annotations
 
 import datetime
@@ -34,7 +34,7 @@ def check_extent(value: Any, file_size: int = 0) -> None:
     """Make sure that a scanned value can be traversed, printed and copied.
 
     Shared parts count wherever they appear: a list of ten lists of ten lists of ... takes a few
-    bytes in a pickle and no end of them in a text or a copy.
+    bytes in a pickle and exponentially many in a text or a copy.
 
     Args:
         value (Any): What :func:`eca_mm.compat.safe_pickle.scan` has built.

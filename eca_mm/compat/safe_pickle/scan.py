@@ -1,4 +1,4 @@
-"""Judging a pickle before anything of it is loaded."""
+"""Scan a pickle before anything in it is loaded."""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ class _Scanner(RestrictedUnpickler):
         self._check_storage = check_storage
 
     def persistent_load(self, saved_id: tuple) -> StorageNote:
-        """Note the size of a storage."""
+        """Record the size of a storage."""
         kind, name, numel = saved_id[1], saved_id[2], saved_id[4]
         dtype = torch.uint8 if kind is torch.UntypedStorage else kind.dtype
         each = torch.empty(0, dtype=dtype).element_size()
@@ -32,7 +32,7 @@ class _Scanner(RestrictedUnpickler):
 
 def scan(file: BinaryIO, check_storage: Callable[[str, int], None] | None = None,
          file_size: int = 0) -> Any:
-    """Judge one pickle, up to its STOP, before any of its tensors is read.
+    """Scan one pickle, up to its STOP, before any of its tensors is read.
 
     Args:
         file (BinaryIO): At the pickle's first byte.

@@ -1,4 +1,4 @@
-"""What stands on the stack of the restricted unpickler, and the plain values among it."""
+"""The values on the stack of the restricted unpickler, and checks of plain ones."""
 from __future__ import annotations
 
 import pickle

@@ -22,7 +22,7 @@ class _LateRemoval(AtomicLocalBackend):
         self._waiting: list = []
 
     def remove(self, filepath: str | Path) -> None:
-        """Note a file for removal."""
+        """Record a file for removal."""
         self._waiting.append(filepath)
 
     def release(self, keep: set) -> None:
@@ -104,7 +104,7 @@ class SafeCheckpointHook(CheckpointHook):
 
 
 def _new_folder(path: Path) -> Path:
-    """Make a folder of a name that is not taken: clocks are coarse, and are set back."""
+    """Make a folder with an unused name: clocks are coarse, and may be set back."""
     for number in itertools.count(1):
         folder = path if number == 1 else path.with_name(f'{path.name}_{number}')
         try:

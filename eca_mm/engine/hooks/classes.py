@@ -1,4 +1,4 @@
-"""Looking, before the first iteration, whether everything means the same classes."""
+"""Check before the first iteration that all parts mean the same classes."""
 from typing import Any
 
 from mmengine.hooks import Hook

@@ -1,4 +1,4 @@
-"""Stopping a run whose weights would be lost."""
+"""Stop a run before its weights become NaN or infinite."""
 import functools
 import math
 from typing import Any
@@ -10,7 +10,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from eca_mm.engine.diagnosis import find_culprit, name_images
+from eca_mm.engine.diagnosis import find_first_invalid, name_images
 from eca_mm.utils.errors import UserError
 
 
@@ -98,13 +98,13 @@ class StopOnInvalidLossHook(Hook):
         if not count:
             return
         gradients, self._bad_gradients = self._bad_gradients, []
-        culprit = find_culprit(runner.model, data_batch, runner.optim_wrapper)
-        if not culprit and gradients:
-            culprit = f'the gradient of {gradients[0]}' + (
+        origin = find_first_invalid(runner.model, data_batch, runner.optim_wrapper)
+        if not origin and gradients:
+            origin = f'the gradient of {gradients[0]}' + (
                 f' and {len(gradients) - 1} more' if len(gradients) > 1 else '')
         found: str | None = f'{_parts(losses)} on the images {name_images(data_batch)}'
-        if culprit:
-            found = f'{found}, where {culprit} is the first that is not finite'
+        if origin:
+            found = f'{found}, where {origin} is the first that is not finite'
         elif not bad_loss:
             # Another process's gradients are this one's too, but not its images.
             found = None

@@ -1,4 +1,4 @@
-"""Noticing that the place for the results is gone."""
+"""Notice that the work directory was removed."""
 import os
 from typing import Any
 
