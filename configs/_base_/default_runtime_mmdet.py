@@ -1,4 +1,4 @@
-# Runtime of the detection configs: runner and hooks; docs/reliability.md says what they add. A
+# Runtime of the detection configs: runner and hooks; docs/reliability.md describes them. A
 # config that sets custom_imports or custom_hooks itself replaces these lists (mmengine does not
 # join them): repeat the entries.
 _base_ = 'mmdet::_base_/default_runtime.py'

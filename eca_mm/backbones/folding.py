@@ -123,7 +123,7 @@ def _converted(module: nn.Module, uses: Counter) -> nn.Module:
 
 def _inference_form(module: nn.Module) -> InferenceBlock | None:
     if 'forward' in vars(module):
-        # Replaced on the object: nobody knows what it computes now.
+        # Replaced on the object: what it computes is unknown.
         return None
     offered = getattr(module, 'inference_form', None)
     if offered is not None:
@@ -199,5 +199,5 @@ def _defines_forward(module: nn.Module) -> type | None:
 def _fold(module: nn.Module, conv: str, norm: str) -> None:
     setattr(module, conv, fuse_conv_bn_eval(module._modules[conv], module._modules[norm]))
     setattr(module, norm, nn.Identity())
-    # An attention that the normalisation carried goes to what stands there now.
+    # An attention that the normalisation carried moves to its replacement.
     getattr(module, norm)

@@ -16,7 +16,7 @@ def install() -> None:
 
     def find_in_own_scope(cfg_path: str, filename: str) -> tuple:
         path, scope = find(cfg_path, filename)
-        # What our configs name is of MMDetection or MMPretrain, as their default_scope says.
+        # The parts of our configs belong to the package of their default_scope.
         return path, None if scope == 'eca_mm' else scope
 
     Config._get_cfg_path = staticmethod(find_in_own_scope)

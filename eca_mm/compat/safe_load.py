@@ -238,7 +238,7 @@ def _sentence(path: str, error: Exception) -> str:
     if isinstance(error, TooLarge):
         return (f'{path} was refused because it holds {error}: use a file from a source that you '
                 'trust, with its weights saved as a plain state_dict.')
-    # The first sentence only: torch's next ones are for who debugs torch.
+    # The first sentence only: the following ones are for developers of torch.
     reason = re.split(r'\.\s|\n', str(error).strip() or type(error).__name__)[0]
     return (f'{path} is truncated or is not a checkpoint ({reason}): '
             'copy, download or write it again.')

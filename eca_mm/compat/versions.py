@@ -134,7 +134,7 @@ def _release(version: str) -> tuple[int, ...]:
     try:
         numbers = list(Version(version).release)
     except InvalidVersion:
-        # Of a build of somebody's own; its leading numbers are all that there is to compare.
+        # A custom build; only its leading numbers can be compared.
         numbers = [int(n) for n in re.findall(r'^[\d.]*', version)[0].split('.') if n]
     while numbers and numbers[-1] == 0:
         numbers.pop()

@@ -55,7 +55,7 @@ def load_config(path: str, options: dict | None = None, checked: bool = True) ->
     except UserError:
         raise
     except Exception as error:
-        # A config is a program: whatever goes wrong while it runs is the config's.
+        # A config is a program: any error while it runs is the config's.
         raise UserError(f'Config file {path} cannot be read: {_first_cause(error)}.') from error
     for key, value in (options or {}).items():
         try:

@@ -52,7 +52,7 @@ def old_settings(config: Config) -> Iterator[tuple[str, str]]:
         value = config.get(key)
         if value is None or (today and _is_variable(key, value, _get(config, today))):
             continue
-        # A number or a text of this name is somebody's variable.
+        # A number or text of this name is a variable of the user.
         if isinstance(value, dict | list | tuple) or key.startswith(('total_', 'resume_')):
             yield key, place
     data = config.get('data')

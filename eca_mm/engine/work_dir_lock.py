@@ -42,7 +42,7 @@ def locked(work_dir: str | Path) -> Iterator[None]:
         yield
     finally:
         if descriptor is not None:
-            # Before it is freed: whoever comes next makes a new file.
+            # Before it is freed: the next run makes a new file.
             path.unlink(missing_ok=True)
             os.close(descriptor)
 

@@ -1,4 +1,4 @@
-"""The recomputed tables: they reach the printed figures, and the written page says so."""
+"""The recomputed tables: they reach the printed figures, and the written page agrees."""
 import re
 from pathlib import Path
 

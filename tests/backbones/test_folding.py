@@ -1,4 +1,4 @@
-"""A block's inference form is that of what the block computes, or there is none."""
+"""A block's inference form computes what the block does, or does not exist."""
 import pytest
 import torch
 from torch import nn

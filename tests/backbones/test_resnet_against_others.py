@@ -66,7 +66,7 @@ class TestAgainstTimm:
 
 
 def shortcut(ours: dict) -> dict:
-    """timm numbers the pooling of an unstrided avg_down shortcut too, though it is none."""
+    """timm numbers the pooling of an unstrided avg_down shortcut too, though it is the identity."""
     if 'layer2.0.downsample.2.weight' not in ours:
         return {}
     return {'layer1.0.downsample.1.': 'layer1.0.downsample.0.',

@@ -1,4 +1,4 @@
-"""Every order of imports, each in a process of its own, ends where the right order ends."""
+"""Every order of imports, each in its own process, gives the same result."""
 import json
 import os
 import subprocess

@@ -118,7 +118,7 @@ def test_transformers_5(tmp_path):
 
 
 def test_a_torchvision_whose_operators_do_not_load(tmp_path):
-    # What a torchvision for another torch says on import when its metadata does not tell.
+    # The error of a torchvision for another torch on import, if its metadata is silent.
     package = tmp_path / 'torchvision'
     package.mkdir()
     (package / '__init__.py').write_text(

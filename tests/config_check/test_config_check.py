@@ -23,7 +23,7 @@ def test_tool(detector, tmp_path):
     error, warning = json.loads((tmp_path / 'f.json').read_text())
     assert error['where'] == 'optim_wrapper.optimizer.lr' and error['level'] == 'error'
     assert set(warning) == {'level', 'check', 'where', 'message', 'expected'}
-    # Warnings alone are no failure.
+    # Warnings alone are not a failure.
     assert run_tool(tmp_path, TOOL, 'mask-rcnn_4xb2.py', '--cfg-options',
                     'model.backbone.norm_eval=False').returncode == 0
     for arguments, code in ((('absent.py', ), 1), ((), 2), (('x.py', '--gpus', '0'), 2)):

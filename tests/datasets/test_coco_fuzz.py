@@ -197,7 +197,7 @@ def test_no_file_name_leads_out(data, name):
         return
     with pytest.raises(UserError, match='image 3|/images') as caught:
         load_all(path, False, False)
-    # The others are not there, or are no names of files.
+    # The others are missing, or are not file names.
     if ('secret' in name and name[0] != '~') or '/' in name[:1] or '://' in name or 'link' in name:
         assert 'out of the data root' in str(caught.value)
 

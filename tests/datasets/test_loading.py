@@ -19,7 +19,7 @@ def encode(kind: str, **options) -> bytes:
 
 
 def with_thumbnail() -> bytes:
-    """A JPEG whose header embeds another JPEG, with an end marker of its own."""
+    """A JPEG whose header embeds another JPEG, with its own end marker."""
     thumbnail = encode('JPEG', quality=10)
     segment = b'\xff\xe1' + (len(thumbnail) + 2).to_bytes(2, 'big') + thumbnail
     whole = encode('JPEG')

@@ -54,7 +54,7 @@ def test_same_outputs(name, layout):
     model = randomize(MODELS_UNDER_TEST[name]()).to(memory_format=layout)
     x = torch.randn(3, 3, 96, 160).to(memory_format=layout)
     fused = fuse(model)
-    # CBAM has a normalisation of its own, within a convolution's Sequential or not.
+    # CBAM has its own normalisation, within a convolution's Sequential or not.
     assert name == 'r50-cbam' or not norms(fused)
     for dtype, tolerance in ((torch.float32, 1e-5), (torch.float64, 1e-9)):
         model, fused = model.to(dtype), fuse(model.to(dtype))

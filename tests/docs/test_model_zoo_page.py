@@ -13,7 +13,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture
 def zoo(driver, page):
-    """The page, opened anew."""
+    """The page, freshly opened."""
     driver.get('about:blank')
     driver.get(page.as_uri())
     return driver
@@ -64,7 +64,7 @@ def test_filters_combine_and_reset(zoo):
     assert {row['detector'] for row in found} == {'Faster R-CNN', 'Mask R-CNN', 'RetinaNet'}
     total = zoo.execute_script('return document.querySelectorAll("#zoo-table tbody tr").length')
     assert zoo.find_element(By.ID, 'zoo-count').text == f'3 of {total} models'
-    # The view is in the address, to be sent to somebody.
+    # The address holds the view, so that it can be shared.
     zoo.refresh()
     assert rows(zoo) == found
     click(zoo, zoo.find_element(By.CSS_SELECTOR, '#zoo-controls [type=reset]'))

@@ -1,4 +1,4 @@
-"""`make setup` in a checkout of its own, in a path with a space."""
+"""`make setup` in a separate checkout, in a path with a space."""
 import os
 import subprocess
 

@@ -14,7 +14,7 @@ from tests.support.processes import ROOT, free_port, run_script, run_tool
 
 IMAGES, JOINT_BATCH = 12, 4
 
-# Samplers of proposals draw from the global generator; each rank gets one of its own per step.
+# Samplers of proposals draw from the global generator; each rank gets its own per step.
 SEEDED = """
 import torch
 from mmengine.dist import get_rank

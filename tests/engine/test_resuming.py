@@ -176,7 +176,7 @@ def test_which_checkpoint(tmp_path):
     for note in (b'\xff\xfe\x00', b'', b'\x00', b'absent.pth', b'x' * 5000):
         (original / 'last_checkpoint').write_bytes(note)
         assert latest_checkpoint(original) == str(original / 'iter_10.pth')
-    # Whatever is no regular file would block, or is none.
+    # Anything but a regular file would block, or is not a checkpoint.
     (original / 'last_checkpoint').unlink()
     os.mkfifo(original / 'last_checkpoint')
     os.mkfifo(original / 'iter_99.pth')

@@ -61,7 +61,7 @@ class ImportGraph:
                 if position[ranks[target]] < position[ranks[source]]]
 
     def circle(self) -> str | None:
-        """A circle of imports in words, None if there is none."""
+        """A circle of imports in words, or None."""
         try:
             TopologicalSorter({name: list(targets) for name, targets in self.edges.items()}
                               ).prepare()

@@ -29,7 +29,7 @@ def rgb(height: int = HEIGHT, width: int = WIDTH) -> Image.Image:
 
 
 def turned(orientation: int, kind: str = 'JPEG') -> bytes:
-    """A picture stored turned, with the flag that says so."""
+    """A picture stored rotated, with the flag for it."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     return save(rgb(), kind, exif=exif)
@@ -75,7 +75,7 @@ def usable() -> dict:
 
 
 def unusable() -> dict:
-    """Files by name that are no images, or such as cannot be trained on, and what is said."""
+    """Files by name that are not images or cannot be trained on, and the expected message."""
     return {
         'truncated.jpg': (save(rgb(), 'JPEG')[:-60], 'truncated'),
         'truncated.png': (save(rgb(), 'PNG')[:-60], 'truncated'),

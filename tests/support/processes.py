@@ -22,7 +22,7 @@ _CONTEXT.set_forkserver_preload(['eca_mm', 'mmdet.apis', 'mmpretrain.apis'])
 
 
 def run_tool(folder: Path, tool: str, *arguments, **environment) -> subprocess.CompletedProcess:
-    """Run ``tools/<tool>`` with arguments in a process of its own, in a working directory."""
+    """Run ``tools/<tool>`` with arguments in its own process, in a working directory."""
     return _start(folder, '', tool, arguments, environment)
 
 

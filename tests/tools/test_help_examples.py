@@ -97,7 +97,7 @@ def provide(command: str, folder: Path) -> None:
         elif is_output:
             continue
         elif word.startswith('work_dirs/') and not path.suffix:
-            # Another example may have put a checkpoint there, which is no training yet.
+            # Another example may have put a checkpoint there, which is not a training run.
             if not any(path.glob('*/vis_data/scalars.json')):
                 write_start(path, 1, run_config(path.name), [
                     dict(lr=.1, loss=1., step=10),
@@ -149,7 +149,7 @@ def run_examples(tool: str, folder: Path, finished: set) -> None:
     if tool in FIRST:
         run_examples(FIRST[tool], folder, finished)
     commands = examples(tool, folder)
-    assert commands, f'{tool} --help has no example in a line of its own'
+    assert commands, f'{tool} --help has no example on its own line'
     for command in commands:
         assert command.startswith(f'python tools/{tool}')
         provide(command, folder)

@@ -103,7 +103,7 @@ def test_a_broken_config_is_refused(folder, text, parts):
 
 
 def test_an_unexpected_error_keeps_its_traceback(folder):
-    # The sizes of neck and head do not fit; that is no slip that a sentence could name.
+    # The sizes of neck and head do not fit, which has no explanation of its own.
     result = run_tool(folder, 'train.py', 'cls.py', '--cfg-options', 'model.head.in_channels=63')
     assert result.returncode == 1
     assert 'Traceback' in result.stderr

@@ -1,4 +1,4 @@
-"""Accuracy against cost: the paper's models and runs of one's own."""
+"""Accuracy against cost: the paper's models and the user's runs."""
 import json
 
 import pytest

@@ -1,4 +1,4 @@
-"""Runs are read as they happened: resumed, started anew, killed."""
+"""Runs are read as they happened: resumed, restarted, killed."""
 import pytest
 
 from eca_mm.utils.errors import UserError

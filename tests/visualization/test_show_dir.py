@@ -17,7 +17,7 @@ from eca_mm.visualization.show_dir import SavePicturesHook, picture_names
 
 @pytest.mark.parametrize('roots, names', [
     ({'/d/val/a/1.jpg': '/d/val/', '/d/val/b/1.jpg': '/d/val/'}, ['a/1.jpg', 'b/1.jpg']),
-    # Two data sets with alike names, and an image outside its root.
+    # Two data sets with equal names, and an image outside its root.
     ({'/d/x/1.jpg': '/d/x', '/d/y/1.jpg': '/d/y'}, ['x/1.jpg', 'y/1.jpg']),
     ({'/d/x/1.jpg': '/d/x', '/e/2.jpg': '/d/x'}, ['d/x/1.jpg', 'e/2.jpg']),
     ({'s3://bucket/x/1.gif': 's3://bucket/'}, ['x/1.gif.png']),

@@ -33,7 +33,7 @@ def test_folders_are_searched_in_any_case_of_suffix(folder):
 def test_patterns_single_files_and_cameras(folder):
     assert find_sources('in/*.png').images == ['in/b.png']
     assert find_sources('in/**/b.png').name('in/sub/b.png') == 'sub/b.png'
-    # A file that is named is taken for a picture whatever its ending says.
+    # A named file is treated as a picture whatever its suffix.
     assert find_sources('in/notes.txt').images == ['in/notes.txt']
     assert find_sources('in/film.MP4').videos == ['in/film.MP4']
     assert find_sources('0').videos == find_sources('camera:0').videos == ['camera:0']

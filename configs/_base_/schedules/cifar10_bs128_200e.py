@@ -2,6 +2,6 @@
 # 100 and 150 of them: MMPretrain's schedule for CIFAR, in a loop that can be resumed exactly.
 _base_ = 'mmpretrain::_base_/schedules/cifar10_bs128.py'
 
-# mmengine takes either a loop's type or the by_epoch that stands in the base.
+# _delete_: mmengine takes either a loop's type or the base's by_epoch.
 train_cfg = dict(_delete_=True, type='RepeatableEpochLoop', max_epochs=200, val_interval=1)
 auto_scale_lr = dict(enable=False, base_batch_size=128)

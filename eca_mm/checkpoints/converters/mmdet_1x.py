@@ -73,7 +73,7 @@ def convert_detector(weights: Mapping[str, Tensor]) -> Conversion:
                         'the only kind that is converted.')
     depth = 101 if architecture.depth == 101 else 50
     base = f'{kind}/{_KINDS[kind]}_eca-r{depth}_fpn_4xb2-1x_coco.py'
-    # The weights are all there: none are to be loaded before.
+    # All weights are there: no others need to be loaded before.
     model = dict(backbone=dict(depth=architecture.depth, init_cfg=None,
                                kernel_size=backbone['kernel_size']))
     if two_stage:

@@ -48,7 +48,7 @@ def rename(weights, rng):
 
 
 def transpose(weights, rng):
-    # Of a square weight nobody can tell.
+    # A square weight is ambiguous.
     name = rng.choice([name for name, value in weights.items()
                        if value.dim() > 1 and value.shape[0] != value.shape[1]])
     weights[name] = weights[name].transpose(0, 1).contiguous()
@@ -90,7 +90,7 @@ MUTATIONS = {drop: False, rename: False, transpose: False, cut: False, to_intege
 
 
 def mutated(weights, rng, folder):
-    """Write a damaged file; tell whether it may still be fit to load."""
+    """Write a damaged file; tell whether it may still load."""
     damaged = copy.copy(weights)
     path = folder / 'damaged.pth'
     if rng.random() < 0.2:
