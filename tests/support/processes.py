@@ -40,6 +40,34 @@ def run_tool_in_processes(folder: Path, world: int, tool: str, *arguments,
         return list(pool.map(run, range(world)))
 
 
+def run_in_processes(world: int, function, *arguments) -> list[int]:
+    """Call a function of a module in processes that a launcher would have started together.
+
+    Args:
+        world: Number of processes.
+        function: Called with the rank and the arguments.
+        *arguments: What can be pickled.
+
+    Returns:
+        Exit codes, by rank.
+    """
+    port = free_port()
+    processes = [_CONTEXT.Process(target=_call, args=(function, rank, world, port, arguments))
+                 for rank in range(world)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    return [process.exitcode for process in processes]
+
+
+def _call(function, rank, world, port, arguments):
+    os.environ.update(dict(zip(_NAMES['pytorch'], map(str, (rank, world, rank)), strict=True)),
+                      MASTER_ADDR='127.0.0.1', MASTER_PORT=port)
+    torch.set_num_threads(1)
+    function(rank, *arguments)
+
+
 def free_port() -> str:
     """A port of this machine that nobody listens on."""
     with socket.socket() as probe:
