@@ -5,7 +5,11 @@ from pathlib import Path
 
 # Headless, and no more threads than a two-core machine has; before torch and matplotlib start.
 os.environ.setdefault('MPLBACKEND', 'Agg')
-os.environ.setdefault('OMP_NUM_THREADS', '1' if 'PYTEST_XDIST_WORKER' in os.environ else '2')
+if 'PYTEST_XDIST_WORKER' in os.environ:
+    # Not setdefault: workers inherit what the controlling process has set for itself, and two of
+    # them with two threads each spend most of their time waiting for each other.
+    os.environ['OMP_NUM_THREADS'] = '1'
+os.environ.setdefault('OMP_NUM_THREADS', '2')
 
 import pytest
 import torch

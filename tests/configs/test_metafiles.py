@@ -1,6 +1,4 @@
 """Parameters and FLOPs in the metafiles are those of the models."""
-import re
-
 import pytest
 
 from eca_mm.analysis import build_model, measure_complexity
@@ -10,10 +8,10 @@ from tests.support.catalog import (
     ALL_CONFIGS,
     EVENT_CONFIGS,
     PAPER_CONFIGS,
-    SOME_CONFIGS,
     counts,
     load,
     metafiles,
+    one_per_folder,
 )
 
 
@@ -23,20 +21,12 @@ def entry(name: str) -> dict:
     return model['Metadata']
 
 
-@pytest.mark.parametrize('name', [
-    name if name in SOME_CONFIGS else pytest.param(name, marks=pytest.mark.slow)
-    for name in ALL_CONFIGS])
+@pytest.mark.parametrize('name', one_per_folder(ALL_CONFIGS))
 def test_parameters(name):
     assert entry(name)['Parameters'] == counts(name)[0]
 
 
-# Deeper variants and large networks add nothing to a fast look.
-SLOW = re.compile('101|152|200|161|264')
-
-
-@pytest.mark.parametrize('name', [
-    pytest.param(name, marks=pytest.mark.slow) if SLOW.search(name) else name
-    for name in PAPER_CONFIGS])
+@pytest.mark.parametrize('name', one_per_folder(PAPER_CONFIGS))
 def test_flops(name):
     assert entry(name)['FLOPs'] == total(measure(name.removesuffix('.py')).counts, PLAIN)
 
@@ -62,7 +52,8 @@ OTHERS = [name for name in ALL_CONFIGS
 
 
 @pytest.mark.parametrize('name', [
-    pytest.param(name, marks=pytest.mark.slow) if '_coco' in name else name for name in OTHERS])
+    pytest.param(name, marks=pytest.mark.slow) for name in OTHERS if '_coco' in name
+] + one_per_folder([name for name in OTHERS if '_coco' not in name]))
 def test_flops_of_what_is_not_in_the_paper(name):
     config = load(name)
     if 'cascade-mask' in name:

@@ -15,8 +15,10 @@ from tests.support.catalog import (
     ECA_CLASSIFIERS,
     PAIRED_DETECTORS,
     PAPER_CONFIGS,
+    WithoutInitialisation,
     counts,
     load,
+    one_per_folder,
 )
 
 # Tables 3 and 7: parameters / 2^20.
@@ -67,7 +69,8 @@ def expected_kernel_sizes(name: str, stages: list[list[ECALayer]]) -> list[list[
 @pytest.mark.parametrize('name', [
     *ECA_CLASSIFIERS, *(name for name in PAIRED_DETECTORS if '_eca-' in name)])
 def test_kernel_sizes(name):
-    stages = attentions_per_stage(build(load(name)).backbone)
+    with WithoutInitialisation():
+        stages = attentions_per_stage(build(load(name)).backbone)
     assert [[layer.kernel_size for layer in stage] for stage in stages] == expected_kernel_sizes(
         name, stages)
 
@@ -99,14 +102,7 @@ def test_detector_has_the_printed_trainable_parameters(name):
         assert f'{trainable:.2f}' == f'{printed:.2f}'
 
 
-# Deeper variants of a network that is here in another depth or kernel size, and mmpretrain's own.
-SLOW = re.compile(r'(densenet|inception_v3|resnext)/|(?<!eca)(-|/)resnet(101|152|200)|_(se)-r101'
-                  r'|nl-r50|eca-resnet101-k[579]_|eca-resnet152_4xb64|(cnn|retinanet)_r101|gc2-')
-
-
-@pytest.mark.parametrize('name', [
-    pytest.param(name, marks=pytest.mark.slow) if SLOW.search(name) else name
-    for name in PAPER_CONFIGS])
+@pytest.mark.parametrize('name', one_per_folder(PAPER_CONFIGS))
 def test_one_training_step(name):
     torch.manual_seed(0)
     config = load(name)

@@ -14,8 +14,8 @@ from tests.support.catalog import (
     DETECTORS,
     ECA_CLASSIFIERS,
     PAPER_CONFIGS,
-    SOME_CONFIGS,
     load,
+    one_per_folder,
 )
 
 
@@ -140,9 +140,7 @@ def test_runtime(name):
     assert config.default_scope == ('mmdet' if name in DETECTORS else 'mmpretrain')
 
 
-@pytest.mark.parametrize('name', [
-    name if name in (*SOME_CONFIGS, *DEMOS) else pytest.param(name, marks=pytest.mark.slow)
-    for name in (*ALL_CONFIGS, *DEMOS)])
+@pytest.mark.parametrize('name', [*one_per_folder(ALL_CONFIGS), *DEMOS])
 def test_nothing_is_wrong_but_absent_data_and_weights(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = [finding for finding in check_config(load(name))

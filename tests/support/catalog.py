@@ -4,8 +4,10 @@ from copy import deepcopy
 from functools import cache
 from pathlib import Path
 
+import pytest
 import yaml
 from mmengine.config import Config
+from torch.overrides import TorchFunctionMode
 
 from eca_mm.analysis import build_model, count_parameters
 
@@ -15,11 +17,7 @@ ALL_CONFIGS = sorted(path.relative_to(ROOT / 'configs').as_posix()
                for path in (ROOT / 'configs').glob('[!_]*/*.py') if path.parent.name != 'demo')
 DEMOS = sorted(path.relative_to(ROOT / 'configs').as_posix()
                for path in (ROOT / 'configs/demo').glob('*.py'))
-# Two ResNet-50s each; a few of them stand for all in a fast look.
 EVENT_CONFIGS = [name for name in ALL_CONFIGS if name.startswith('event_fusion/')]
-SOME_CONFIGS = [name for name in ALL_CONFIGS if name not in EVENT_CONFIGS or name in (
-    'event_fusion/retinanet_2xr50-eca_fpn_dsec.py',
-    'event_fusion/retinanet_2xr50-concat_fpn_ddd17-published.py')]
 # Rows of the paper's tables: four GPUs.
 PAPER_CONFIGS = [name for name in ALL_CONFIGS if '_4xb' in name]
 CLASSIFIERS = [name for name in PAPER_CONFIGS if '_in1k' in name]
@@ -28,6 +26,25 @@ DETECTORS = [name for name in PAPER_CONFIGS if '_coco' in name]
 ECA_CLASSIFIERS = [name for name in CLASSIFIERS
                    if name.startswith(('eca_resnet/eca-resnet', 'eca_mobile'))]
 PAIRED_DETECTORS = [name for name in DETECTORS if re.search(r'_(eca-)?r\d', name)]
+
+
+@cache
+def parameters() -> dict[str, int]:
+    """Number of parameters of every config, as the metafiles have it."""
+    return {model['Config'].removeprefix('configs/'): model['Metadata']['Parameters']
+            for content in metafiles().values() for model in content['Models']}
+
+
+def one_per_folder(names: list[str]) -> list:
+    """The names as parameters of a test; all but the smallest ECA of each folder are slow.
+
+    The smallest model of those folders that have none with ECA.
+    """
+    chosen: dict[str, str] = {}
+    for name in sorted(names, key=lambda name: ('eca' not in name, parameters().get(name, 0))):
+        chosen.setdefault(name.partition('/')[0], name)
+    return [name if name in chosen.values() else pytest.param(name, marks=pytest.mark.slow)
+            for name in names]
 
 
 @cache
@@ -40,10 +57,21 @@ def load(name: str) -> Config:
     return deepcopy(_load(name))
 
 
+class WithoutInitialisation(TorchFunctionMode):
+    """Models are built with whatever is in memory; names, shapes and counts are those of any."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if getattr(func, '__module__', None) == 'torch.nn.init':
+            return kwargs['tensor'] if 'tensor' in kwargs else args[0]
+        return func(*args, **kwargs)
+
+
 @cache
 def counts(name: str) -> tuple[int, int]:
     """Numbers of all and of the trainable parameters that a config's model has when built."""
-    return count_parameters(build_model(load(name)))
+    with WithoutInitialisation():
+        return count_parameters(build_model(load(name)))
 
 
 @cache
