@@ -1,4 +1,4 @@
-"""What the project's own files promise each other: hooks, versions, releases."""
+"""The consistency of the project's own files: hooks, versions, releases."""
 import re
 import runpy
 

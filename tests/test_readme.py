@@ -1,4 +1,4 @@
-"""What the documents say can be done: every command and snippet in them is tried or checked."""
+"""Every command and snippet in the documents is run or checked."""
 import re
 import runpy
 import tempfile

@@ -22,8 +22,32 @@ def pool_channels(x: Tensor) -> Tensor:
     return torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)
 
 
+class SpatialGate(nn.Module):
+    """Base of layers with CBAM's spatial attention, ``sigmoid(BN(conv([avg; max])))`` (Eq. 3)."""
+
+    def add_spatial_gate(self, kernel_size: int) -> None:
+        """Build the layers of the spatial attention.
+
+        Args:
+            kernel_size (int): Odd size of the convolution.
+        """
+        self.conv = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
+        self.bn = nn.BatchNorm2d(1)
+
+    def spatial_gate(self, x: Tensor) -> Tensor:
+        """Compute the spatial weights.
+
+        Args:
+            x (Tensor): Feature map of shape (N, C, H, W).
+
+        Returns:
+            Tensor: Spatial weights in (0, 1) of shape (N, 1, H, W).
+        """
+        return self.bn(self.conv(pool_channels(x))).sigmoid()
+
+
 @MODELS.register_module()
-class CBAM(nn.Module):
+class CBAM(SpatialGate):
     """Channel attention, then spatial attention.
 
     The channel weights are ``sigmoid(MLP(avg) + MLP(max))`` over the map, with one MLP for both
@@ -50,8 +74,7 @@ class CBAM(nn.Module):
         kernel_size = odd_kernel_size(kernel_size)
         self.fc1 = nn.Linear(in_channels, hidden)
         self.fc2 = nn.Linear(hidden, in_channels)
-        self.conv = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
-        self.bn = nn.BatchNorm2d(1)
+        self.add_spatial_gate(kernel_size)
 
     def channel_gate(self, x: Tensor) -> Tensor:
         """Compute the channel weights.
@@ -67,17 +90,6 @@ class CBAM(nn.Module):
         hidden = F.relu(self.fc1(avg)) + F.relu(self.fc1(x.amax((2, 3))))
         weights = F.linear(hidden, self.fc2.weight, 2 * self.fc2.bias)
         return weights.sigmoid()[:, :, None, None]
-
-    def spatial_gate(self, x: Tensor) -> Tensor:
-        """Compute the spatial weights.
-
-        Args:
-            x (Tensor): Feature map of shape (N, C, H, W).
-
-        Returns:
-            Tensor: Spatial weights in (0, 1) of shape (N, 1, H, W).
-        """
-        return self.bn(self.conv(pool_channels(x))).sigmoid()
 
     def forward(self, x: Tensor) -> Tensor:
         """Rescale every channel, then every position.

@@ -1,14 +1,14 @@
 """ECA with spatial attention, the future work of ECA-Net (https://arxiv.org/abs/1910.03151)."""
 from mmengine.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
-from .cbam import pool_channels
+from .cbam import SpatialGate
 from .checks import check_in_channels, check_input, odd_kernel_size
 from .eca import ECALayer
 
 
 @MODELS.register_module()
-class ECASpatialLayer(nn.Module):
+class ECASpatialLayer(SpatialGate):
     """ECA and the spatial attention of CBAM, one after the other or side by side.
 
     The channel weights are ECA's. The spatial weights are CBAM's (Eq. 3 of
@@ -43,20 +43,7 @@ class ECASpatialLayer(nn.Module):
         spatial_kernel_size = odd_kernel_size(spatial_kernel_size)
         self.parallel = parallel
         self.eca = ECALayer(in_channels, kernel_size)
-        self.conv = nn.Conv2d(2, 1, spatial_kernel_size, padding=spatial_kernel_size // 2,
-                              bias=False)
-        self.bn = nn.BatchNorm2d(1)
-
-    def spatial_gate(self, x: Tensor) -> Tensor:
-        """Compute the spatial weights.
-
-        Args:
-            x (Tensor): Feature map of shape (N, C, H, W).
-
-        Returns:
-            Tensor: Spatial weights in (0, 1) of shape (N, 1, H, W).
-        """
-        return self.bn(self.conv(pool_channels(x))).sigmoid()
+        self.add_spatial_gate(spatial_kernel_size)
 
     def forward(self, x: Tensor) -> Tensor:
         """Rescale channels and positions.

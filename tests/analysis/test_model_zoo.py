@@ -1,4 +1,4 @@
-"""The pages of models say what the metafiles say, whose figures other tests recompute."""
+"""The pages of models agree with the metafiles, whose figures other tests recompute."""
 import re
 
 import pytest

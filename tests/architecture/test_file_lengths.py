@@ -1,4 +1,4 @@
-"""No Python file is longer than what one reads in a sitting."""
+"""No Python file is too long to read in one sitting."""
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,4 +1,4 @@
-"""A layer behind a module that knows nothing of it, through everything that rebuilds modules."""
+"""A layer attached to an unaware module, through everything that rebuilds modules."""
 import copy
 import pickle
 

@@ -1,4 +1,4 @@
-"""What is published loads everywhere and holds nothing of the training."""
+"""Published files load everywhere and hold nothing of the training state."""
 import hashlib
 
 import pytest

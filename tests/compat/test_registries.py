@@ -1,4 +1,4 @@
-"""A project that has a class of a name of ours, registered before us or after."""
+"""A project with a class that has the name of one of ours, registered before or after."""
 import subprocess
 import sys
 

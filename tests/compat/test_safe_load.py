@@ -1,4 +1,4 @@
-"""Checkpoints of mmengine, torch and safetensors are read; other files end in a sentence."""
+"""Checkpoints of mmengine, torch and safetensors are read; other files give a one-line error."""
 import functools
 import io
 import os

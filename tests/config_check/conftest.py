@@ -1,4 +1,4 @@
-"""A detector's and a classifier's config to which there is nothing to object."""
+"""A detector's and a classifier's config without any problem."""
 import pytest
 import torch
 from mmengine.registry import MODELS, DefaultScope

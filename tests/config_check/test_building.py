@@ -1,4 +1,4 @@
-"""What only shows when data sets and model are built, and one image goes through."""
+"""Problems that only show when data sets and model are built and run on an image."""
 import pytest
 
 from eca_mm.config_check import check_config

@@ -1,4 +1,4 @@
-"""A sound config, and the tool."""
+"""A config without problems, and the tool."""
 import json
 
 from eca_mm.config_check import check_config

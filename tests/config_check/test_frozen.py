@@ -1,4 +1,4 @@
-"""Frozen parameters that no weights fill are named, every one."""
+"""All frozen parameters that no weights fill are named."""
 import pytest
 import torch
 from mmengine.config import Config

@@ -1,4 +1,4 @@
-"""The table of attentions: what it says they cost, and that its lines train detectors."""
+"""The table of attentions: the costs in it are right, and its lines train detectors."""
 import re
 
 import pytest

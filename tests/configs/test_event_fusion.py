@@ -1,4 +1,4 @@
-"""Configs of frames and events build, train, and say what the published protocol says."""
+"""Configs of frames and events build, train, and follow the published protocol."""
 import pytest
 import torch
 from mmdet.structures import DetDataSample

@@ -1,4 +1,4 @@
-"""Every config trains as Section 4.1 of the paper says."""
+"""Every config trains as Section 4.1 of the paper describes."""
 from pathlib import Path
 
 import pytest

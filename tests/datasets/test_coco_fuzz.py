@@ -1,4 +1,4 @@
-"""COCO files with anything in them: loaded, or refused in a sentence that names the entry."""
+"""COCO files with arbitrary content: loaded, or refused with an error that names the entry."""
 import copy
 import json
 import os

@@ -1,4 +1,4 @@
-"""The published evaluation, against a case worked by hand and one object at a time."""
+"""The published evaluation, against a case worked out by hand and a brute-force loop."""
 import json
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""The drawn data set is COCO's format to the letter, repeatable, and careful with files."""
+"""The drawn data set follows COCO's format exactly, is repeatable, and never loses files."""
 import json
 import random
 

@@ -1,4 +1,4 @@
-"""The hook exchanges the model for the time of a test."""
+"""The hook exchanges the model during a test."""
 import copy
 
 import pytest

@@ -1,4 +1,4 @@
-"""The installed wheel used the way mim does: by what lies in its ``.mim``."""
+"""The installed wheel used as mim does: by the content of its ``.mim``."""
 import json
 
 import pytest

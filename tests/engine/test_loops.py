@@ -1,4 +1,4 @@
-"""A resumed run ends where one ends that was never stopped, wherever the checkpoint was saved."""
+"""A resumed run ends like an uninterrupted one, wherever the checkpoint was saved."""
 import random
 
 import numpy as np

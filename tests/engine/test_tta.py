@@ -1,4 +1,4 @@
-"""Test-time augmentation as the config says, or by mirroring."""
+"""Test-time augmentation by the config's settings, or by horizontal flips."""
 import pytest
 from mmengine.config import Config
 

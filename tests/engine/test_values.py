@@ -1,4 +1,4 @@
-"""Numbers of a config that cannot be used are named, each in a sentence."""
+"""Unusable numbers in a config are named, each with a one-line error."""
 import pytest
 from mmengine.config import Config
 from mmengine.optim import AmpOptimWrapper

@@ -1,4 +1,4 @@
-"""Windows of recordings in DSEC's format, and files that are not such."""
+"""Windows of recordings in DSEC's format, and invalid files."""
 import os
 import pickle
 import sys

@@ -1,4 +1,4 @@
-"""The voxel grid is what its definition says, for NumPy and PyTorch."""
+"""The voxel grid follows its definition, in NumPy and PyTorch."""
 import sys
 
 import numpy as np

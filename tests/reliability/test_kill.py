@@ -1,4 +1,4 @@
-"""A run that is killed at any moment ends, resumed, as if it never had been."""
+"""A run that is killed at any moment and resumed ends like an uninterrupted one."""
 import os
 import random
 import signal

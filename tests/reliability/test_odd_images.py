@@ -1,4 +1,4 @@
-"""Training and testing on unusual image files, with such among them that cannot be used."""
+"""Training and testing on unusual image files, some of them unusable."""
 import json
 
 import pytest

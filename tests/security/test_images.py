@@ -1,4 +1,4 @@
-"""Damaged images, and such that would take all memory or all time."""
+"""Damaged images, and images that would take all memory or time."""
 import io
 import os
 import random

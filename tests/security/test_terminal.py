@@ -1,4 +1,4 @@
-"""What a terminal gets to see of names in files: text, whatever is in them."""
+"""Names from files are printed as harmless text, whatever they contain."""
 import ast
 import logging
 import subprocess

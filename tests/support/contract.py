@@ -1,4 +1,4 @@
-"""What every attention layer must stand, whatever its mechanism."""
+"""Tests that every attention layer must pass, whatever its mechanism."""
 import numpy as np
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Checkpoints as mmengine writes them, and such that would run code."""
+"""Checkpoints as mmengine writes them, and malicious ones that would run code."""
 import functools
 import io
 import os

@@ -1,4 +1,4 @@
-"""Image files that are unusual, and such that cannot be used."""
+"""Unusual and unusable image files."""
 import io
 import struct
 import zlib

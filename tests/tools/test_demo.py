@@ -1,4 +1,4 @@
-"""The demo draws what a model says, for both kinds of models."""
+"""The demo draws the predictions of both kinds of models."""
 import cv2
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""What is heard of the channel attentions is what they compute, in every form of the blocks."""
+"""The recorded channel weights are the computed ones, in every form of the blocks."""
 import pytest
 import torch
 from mmengine.registry import MODELS

@@ -1,4 +1,4 @@
-"""Periods that were put in are found, and none are found in noise."""
+"""Known periods are found, and none are found in noise."""
 import numpy as np
 import pytest
 

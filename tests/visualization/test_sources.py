@@ -1,4 +1,4 @@
-"""What the demo is pointed at: pictures, folders, patterns, videos, cameras."""
+"""The demo's sources: pictures, folders, patterns, videos, cameras."""
 import os
 
 import cv2

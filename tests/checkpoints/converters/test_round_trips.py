@@ -1,4 +1,4 @@
-"""Weights that leave and come back are the same; damaged ones never come in unnoticed."""
+"""Exported weights come back unchanged; damaged ones are never accepted unnoticed."""
 import copy
 import os
 import random

@@ -1,4 +1,4 @@
-"""What StopOnInvalidLossHook says of the place where a number ceased to be one."""
+"""What StopOnInvalidLossHook reports about the origin of a NaN."""
 import numpy as np
 import pytest
 import torch
