@@ -43,7 +43,10 @@ def _check_milestones(context: ConfigContext) -> Iterator[Finding]:
         by_epoch = scheduler.get('by_epoch', True)
         unit = 'epochs' if by_epoch else 'iterations'
         length = train.get('max_epochs' if by_epoch else 'max_iters')
-        if not milestones or not isinstance(length, int | float):
+        if not isinstance(length, int | float):
+            continue
+        if not milestones:
+            yield from _check_span(f'param_scheduler.{index}', scheduler, length, unit)
             continue
         where = f'param_scheduler.{index}.milestones'
         beyond = [stone for stone in milestones if stone >= length]
@@ -55,6 +58,27 @@ def _check_milestones(context: ConfigContext) -> Iterator[Finding]:
             yield Finding('warning', 'schedule', where, f'the last milestone is {max(milestones)} '
                           f'of {length} {unit}: most of training has the smallest learning rate',
                           'milestones in proportion to the length of training')
+
+
+def _check_span(where: str, scheduler: dict, length: float, unit: str) -> Iterator[Finding]:
+    """Compare where a schedule without milestones begins and ends with the length of training."""
+    kind, begin = str(scheduler.get('type')).rpartition('.')[2], scheduler.get('begin', 0)
+    end, period = scheduler.get('end', length), scheduler.get('T_max')
+    if begin >= length:
+        yield Finding('warning', 'schedule', f'{where}.begin', f'{kind} begins after {begin} '
+                      f'{unit}, but training ends after {length}', f'begin below {length}')
+    elif end != float('inf') and end > length:
+        yield Finding('warning', 'schedule', f'{where}.end', f'training ends after {length} {unit},'
+                      f' before the {end} over which {kind} changes the learning rate are over',
+                      f'end={length}')
+    elif period and period > length - begin:
+        yield Finding('warning', 'schedule', f'{where}.T_max', f'training ends after {length} '
+                      f'{unit}, before the {period} over which {kind} lowers the learning rate are '
+                      'over', f'T_max={length - begin}')
+    elif period and kind.startswith('CosineAnnealing') and period < min(end, length) - begin:
+        yield Finding('warning', 'schedule', f'{where}.T_max', f'{kind} lowers the learning rate '
+                      f'for {period} {unit} and raises it again, but goes on for '
+                      f'{min(end, length) - begin}', f'T_max={min(end, length) - begin}')
 
 
 def _check_best(context: ConfigContext) -> Iterator[Finding]:

@@ -76,10 +76,19 @@ def report_lost_batches(loader: DataLoader) -> DataLoader:
     Returns:
         DataLoader: The same.
     """
-    if loader.num_workers and not (isinstance(loader.worker_init_fn, partial)
-                                   and loader.worker_init_fn.func is _init_worker):
-        loader.worker_init_fn = partial(_init_worker, loader.worker_init_fn)
+    if loader.num_workers and '_get_iterator' not in vars(loader):
+        loader._get_iterator = partial(_iterator, loader)
     return loader
+
+
+def _iterator(loader: DataLoader) -> Any:
+    """Start the workers; worker_init_fn stays what the config names."""
+    original = loader.worker_init_fn
+    loader.worker_init_fn = partial(_init_worker, original)
+    try:
+        return type(loader)._get_iterator(loader)
+    finally:
+        loader.worker_init_fn = original
 
 
 def _init_worker(original: Callable[[int], None] | None, worker_id: int) -> None:

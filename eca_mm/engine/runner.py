@@ -133,7 +133,6 @@ class CheckedRunner(Runner):
     def register_hooks(self, *args, **kwargs) -> None:
         """Register the config's hooks and ours."""
         super().register_hooks(*args, **kwargs)
-        self.register_hook(CheckClassesHook())
         if any(loads_images_unchecked(self.cfg.get(f'{split}_dataloader'))
                for split in ('train', 'val', 'test')):
             self.logger.info('Images are loaded and checked by eca_mm.LoadImage in place of '
@@ -154,7 +153,14 @@ class CheckedRunner(Runner):
         """Call the hooks; a checkpoint gets the version of this package before it is saved."""
         if fn_name == 'before_save_checkpoint':
             kwargs['checkpoint']['meta'].setdefault('eca_mm_version', __version__)
+        if not any(isinstance(hook, CheckClassesHook) for hook in self.hooks):
+            getattr(self._check_classes, fn_name, lambda *args, **kwargs: None)(self, **kwargs)
         super().call_hook(fn_name, **kwargs)
+
+    @cached_property
+    def _check_classes(self) -> CheckClassesHook:
+        # Not among the config's hooks, whose number and order are the user's.
+        return CheckClassesHook()
 
     def _log_env(self, env_cfg: dict) -> None:
         super()._log_env(env_cfg)

@@ -130,6 +130,9 @@ def add_shared(parser: argparse.ArgumentParser, *shared: str, force: bool = Fals
             change = dict(help=change) if isinstance(change, str) else change
             group = options if flags[0].startswith('-') else parser
             group.add_argument(*flags, **{**defaults, **change})
+    if 'launcher' in shared:
+        # torch.distributed.launch, which mim uses, adds it; the environment says the same.
+        parser.add_argument('--local-rank', '--local_rank', type=int, help=argparse.SUPPRESS)
     if force:
         parser.add_argument('--force', action=_Force, nargs=0, default=False, dest='overwrite',
                             help=argparse.SUPPRESS)

@@ -67,12 +67,36 @@ def test_a_learning_rate_of_ones_own(root, tmp_path):
 @pytest.mark.parametrize(('changes', 'where', 'problem'), [
     ({'train_cfg.max_epochs': 11}, 'param_scheduler.1.milestones', 'milestones 11 are'),
     ({'train_cfg.max_epochs': 36}, 'param_scheduler.1.milestones', 'last milestone is 11 of 36'),
+    ({'param_scheduler.1': dict(type='CosineAnnealingLR', T_max=150, begin=150, end=300)},
+     'param_scheduler.1.begin', 'begins after 150 epochs, but training ends after 12'),
+    ({'param_scheduler.1': dict(type='PolyLR', end=100)},
+     'param_scheduler.1.end', 'before the 100'),
+    ({'param_scheduler.1': dict(type='CosineAnnealingLR', T_max=100)},
+     'param_scheduler.1.T_max', 'before the 100'),
+    ({'param_scheduler.1': dict(type='CosineAnnealingLR', T_max=6)},
+     'param_scheduler.1.T_max', 'raises it again'),
     ({'custom_hooks': [dict(type='EarlyStoppingHook', monitor='coco/bbox_mAP')]},
      'custom_hooks.0.min_delta', '0.1, the default'),
     ({'default_hooks.checkpoint.save_best': 'auto', 'val_evaluator.classwise': True,
       'val_evaluator.type': 'CocoMetric'}, 'default_hooks.checkpoint.save_best', 'first class'),
 ])
 def test_schedules_and_hooks_that_do_not_fit(detector, changes, where, problem):
-    finding, = run(schedules, changed(detector, changes))
+    config = changed(detector, {})
+    # Whole schedulers, not entries that would be merged into those of the base.
+    for key in [key for key in changes if key == 'param_scheduler.1']:
+        config.param_scheduler[1] = dict(changes[key])
+    finding, = run(schedules, changed(config, {
+        key: value for key, value in changes.items() if key != 'param_scheduler.1'}))
     assert (finding.level, finding.check, finding.where) == ('warning', 'schedule', where)
     assert problem in finding.message
+
+
+@pytest.mark.parametrize('scheduler', [
+    dict(type='CosineAnnealingLR', T_max=12, end=12),
+    dict(type='CosineAnnealingLR', T_max=6, begin=6, end=12, convert_to_iter_based=True),
+    # A length in iterations is not known here.
+    dict(type='LinearLR', start_factor=.001, by_epoch=False, begin=0, end=500)])
+def test_schedules_that_fit(detector, scheduler):
+    config = changed(detector, {})
+    config.param_scheduler[1] = scheduler
+    assert run(schedules, config) == []

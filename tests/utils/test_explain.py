@@ -1,11 +1,12 @@
 """What a user reads when data workers die or have no shared memory left."""
-import multiprocessing
+import multiprocessing.synchronize
 import os
 import signal
 import subprocess
 import sys
 
 import pytest
+from mmengine.registry import MODELS
 from torch.utils.data import DataLoader, Dataset
 
 from eca_mm.utils.explain import explain
@@ -116,3 +117,15 @@ def test_a_small_shared_memory_is_reported_and_does_not_hang():
                             timeout=240)
     assert result.returncode == 0, result.stderr
     assert '--shm-size' in result.stdout, result.stderr
+
+
+def test_a_value_that_a_constructor_asserts_against():
+    with pytest.raises(AssertionError) as raised:
+        MODELS.build(dict(type='mmdet.DetDataPreprocessor', mean=[100.] * 4, std=[50.] * 4))
+    sentence = explain(raised.value)
+    assert sentence.startswith('The config gives DetDataPreprocessor a value')
+    assert '4 values' in sentence and 'Normalize' in sentence and sentence.endswith('.')
+
+    with pytest.raises(AssertionError) as raised:
+        assert not sentence, 'a text of another assertion'
+    assert explain(raised.value) is None

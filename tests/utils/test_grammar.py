@@ -93,3 +93,10 @@ def test_a_missing_device(device):
     assert check_device('cpu') == 'cpu'
     with pytest.raises(UserError, match=f'--device {device} cannot be used'):
         check_device(device)
+
+
+@pytest.mark.parametrize('flag', ['--local-rank=1', '--local_rank=1'])
+def test_what_an_older_launcher_adds_is_accepted(flag):
+    parser = new_parser('Train.', EXAMPLE, 'config', 'launcher')
+    assert parser.parse_args(['x.py', '--launcher', 'pytorch', flag]).launcher == 'pytorch'
+    assert 'local' not in parser.format_help()
