@@ -5,6 +5,8 @@ The tests hold these lists against the installed mmpretrain.
 from collections.abc import Sequence
 from typing import TypedDict
 
+from eca_mm.ops.forms import Fused
+
 
 class MobileNetV2Arguments(TypedDict, total=False):
     """Arguments of :class:`mmpretrain.models.backbones.MobileNetV2`."""
@@ -51,7 +53,7 @@ class ECAResNetArguments(_ResNetArguments, total=False):
     """What :class:`~eca_mm.backbones.ECAResNet` hands on."""
 
     conv2_cfg: dict | Sequence | None
-    fused: bool
+    fused: Fused
     deep_stem: bool
     avg_down: bool
 
@@ -61,14 +63,14 @@ class ResNetDArguments(_ResNetArguments, total=False):
 
     num_stages: int
     conv2_cfg: dict | Sequence | None
-    fused: bool
+    fused: Fused
 
 
 class ECAResNetDArguments(_ResNetArguments, total=False):
     """What :class:`~eca_mm.backbones.ECAResNetD` hands on."""
 
     conv2_cfg: dict | Sequence | None
-    fused: bool
+    fused: Fused
     stage_blocks: Sequence[int] | None
     stem_widths: Sequence[int]
     groups: int
@@ -81,4 +83,4 @@ class ECAResNetDArguments(_ResNetArguments, total=False):
 class ECAMobileNetV2Arguments(MobileNetV2Arguments, total=False):
     """What :class:`~eca_mm.backbones.ECAMobileNetV2` hands on."""
 
-    fused: bool
+    fused: Fused

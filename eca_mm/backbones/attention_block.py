@@ -1,24 +1,33 @@
 """What a residual block needs to carry an attention, in any network."""
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from numbers import Integral
 from typing import Any
 
 import torch
-from mmcv.cnn.bricks import build_plugin_layer
+from mmcv.cnn.bricks import ConvModule, build_plugin_layer
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 from torch.utils.checkpoint import checkpoint
 
 from eca_mm.compat.registries import ours_first
 from eca_mm.layers import ECALayer
-from eca_mm.layers.channel_attention import supports_fused_tail
+from eca_mm.layers.channel_attention import has_hooks, supports_fused_tail
 from eca_mm.layers.checks import is_captured
+from eca_mm.ops.accelerated_block_tail import accelerated_block_tail
+from eca_mm.ops.accelerated_ops import ACTIVATIONS
+from eca_mm.ops.forms import Fused, block_form
 from eca_mm.ops.inference_block import InferenceBlock
-from eca_mm.ops.training_block_tail import can_fuse_block_tail, training_block_tail
+from eca_mm.ops.training_block_tail import (
+    can_fuse_block_tail,
+    can_fuse_norm,
+    training_block_tail,
+)
 
 # What a block computes is decided in these; its inference form is that of all of them.
-_COMPUTES = ('forward', 'tail', 'merge', 'recalibrate', 'checkpointed')
+_COMPUTES = ('forward', 'tail', 'merge', 'recalibrate', 'checkpointed', 'conv_norm_activation')
 
 
 class AttentionBlock(nn.Module):
@@ -32,7 +41,7 @@ class AttentionBlock(nn.Module):
     """
 
     attention_name: str | None = None
-    fused: bool = True
+    fused: Fused = 'auto'
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         """Drop inherited inference forms that an overridden method has made wrong."""
@@ -92,8 +101,8 @@ class AttentionBlock(nn.Module):
              activation: nn.Module | None = None) -> Tensor:
         """Normalise, recalibrate, add the identity branch, activate.
 
-        In training this is one function where that applies and :attr:`fused` is set (see
-        :mod:`eca_mm.ops.training_block_tail`), and the modules one after the other otherwise.
+        In training this is one function where that applies and :attr:`fused` allows it (see
+        :func:`eca_mm.ops.forms.block_form`), and the modules one after the other otherwise.
 
         Args:
             z (Tensor): Output of the block's last convolution, of shape (N, C, H, W).
@@ -104,13 +113,36 @@ class AttentionBlock(nn.Module):
         Returns:
             Tensor: The block's output of shape (N, C, H, W).
         """
-        if (self.fused and self.training and isinstance(self.drop_path, nn.Identity)
+        if (self.training and isinstance(self.drop_path, nn.Identity)
                 and can_fuse_block_tail(z, norm, self.attention, identity, activation)):
-            attention: Any = self.attention
-            return training_block_tail(z, norm, attention, identity, activation is not None)
+            form = block_form(z, self.fused)
+            if form is not None:
+                attention: Any = self.attention
+                return training_block_tail(z, norm, attention, identity, activation is not None,
+                                           form)
         out = norm(z)
         out = self.recalibrate(out) if identity is None else self.merge(identity, out)
         return out if activation is None else activation(out)
+
+    def conv_norm_activation(self, layer: nn.Module, x: Tensor) -> Tensor:
+        """Call one of mmcv's ConvModules, on an accelerator with its end as one function.
+
+        Args:
+            layer (nn.Module): The layer; any other module is just called.
+            x (Tensor): Its input of shape (N, C_in, H, W).
+
+        Returns:
+            Tensor: Its output of shape (N, C_out, H', W').
+        """
+        if not (self.training and type(layer) is ConvModule
+                and layer.order == ('conv', 'norm', 'act') and layer.with_norm
+                and layer.with_activation and not has_hooks(layer)
+                and block_form(x, self.fused) == 'accelerator'):
+            return layer(x)
+        z = layer(x, activate=False, norm=False)
+        if not can_fuse_norm(z, layer.norm, layer.activate, (nn.ReLU, nn.ReLU6)):
+            return layer.activate(layer.norm(z))
+        return accelerated_block_tail(z, layer.norm, None, None, ACTIVATIONS[type(layer.activate)])
 
     def merge(self, identity: Tensor, out: Tensor) -> Tensor:
         """Add the recalibrated residual branch to the identity branch.
@@ -131,9 +163,38 @@ class AttentionBlock(nn.Module):
 
     def checkpointed(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """Call ``function(x)``, recomputing it in the backward pass if ``with_cp`` is set."""
-        if self.with_cp and torch.is_grad_enabled():
+        if not (self.with_cp and torch.is_grad_enabled()):
+            return function(x)
+        if is_captured():
             return checkpoint(function, x, use_reentrant=False)
-        return function(x)
+        return checkpoint(function, x, use_reentrant=False,
+                          context_fn=lambda: (nullcontext(), keep_running_statistics(self)))
+
+
+@contextmanager
+def keep_running_statistics(module: nn.Module) -> Iterator[None]:
+    """Let normalisations update copies of their running statistics.
+
+    A forward pass that is run again in the backward pass, for checkpointing, would count its batch
+    twice.
+
+    Args:
+        module (nn.Module): What contains the normalisations.
+
+    Yields:
+        None: The statistics themselves are back in place afterwards.
+    """
+    norms = [m for m in module.modules() if isinstance(m, _NormBase) and m.training]
+    kept = [(m, name, value) for m in norms for name, value in m._buffers.items()
+            if value is not None]
+    try:
+        for norm, name, value in kept:
+            # In place would change what autograd has saved.
+            norm._buffers[name] = value.clone()
+        yield
+    finally:
+        for norm, name, value in kept:
+            norm._buffers[name] = value
 
 
 def attention_per_block(attention: dict | Sequence | None,

@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from eca_mm.ops.forms import Fused
 from eca_mm.ops.inference_block import (
     InferenceBlock,
     InferenceStage,
@@ -38,7 +39,7 @@ _LAST_NORM = {mmpretrain_resnet.BasicBlock: 2, mmpretrain_resnet.Bottleneck: 3,
               mmdet_resnet.Bottleneck: 3, mmdet_resnext.Bottleneck: 3}
 
 
-def switch_to_deploy(model: nn.Module) -> nn.Module:
+def switch_to_deploy(model: nn.Module, fused: Fused = 'auto') -> nn.Module:
     """Turn a model into its exact inference form, in place.
 
     Batch normalisations are folded into the convolutions before them, and residual blocks with an
@@ -50,6 +51,8 @@ def switch_to_deploy(model: nn.Module) -> nn.Module:
 
     Args:
         model (nn.Module): Any model in evaluation mode; it is changed.
+        fused (bool | str): Whether the blocks' ends run in Triton kernels on CUDA. Defaults to
+            ``'auto'``, which is not yet, as they have not been measured there.
 
     Returns:
         nn.Module: The model, or what takes its place if it is itself a residual block.
@@ -65,6 +68,9 @@ def switch_to_deploy(model: nn.Module) -> nn.Module:
         warnings.warn('These modules have no known inference form and are left as they are: '
                       + ', '.join(left), UserWarning, stacklevel=3)
     _to_channels_last(model)
+    for module in model.modules():
+        if isinstance(module, InferenceBlockTail):
+            module.fused = fused
     return model
 
 

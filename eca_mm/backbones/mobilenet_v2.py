@@ -7,6 +7,7 @@ from mmpretrain.models.backbones import mobilenet_v2 as base
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
+from eca_mm.ops.forms import Fused
 from eca_mm.ops.inference_block import InferenceBlock, build_inference_block
 from eca_mm.utils.signatures import show_parents_arguments
 
@@ -24,12 +25,13 @@ class AttentionInvertedResidual(AttentionBlock, base.InvertedResidual):
         out_channels (int): Channels of the output.
         *args: As in :class:`mmpretrain.models.backbones.mobilenet_v2.InvertedResidual`.
         attention (dict | None): Config of the attention. Defaults to None.
-        fused (bool): Whether training computes the block's end as one function. Defaults to True.
+        fused (bool | str): Whether training computes the block's end as one function, see
+            :func:`~eca_mm.ops.forms.block_form`. Defaults to ``'auto'``.
         **kwargs: As in :class:`mmpretrain.models.backbones.mobilenet_v2.InvertedResidual`.
     """
 
     def __init__(self, in_channels: int, out_channels: int, *args: Any,
-                 attention: dict | None = None, fused: bool = True, **kwargs: Any) -> None:
+                 attention: dict | None = None, fused: Fused = 'auto', **kwargs: Any) -> None:
         super().__init__(in_channels, out_channels, *args, **kwargs)
         self.out_channels = out_channels
         self.drop_path = nn.Identity()
@@ -43,7 +45,7 @@ class AttentionInvertedResidual(AttentionBlock, base.InvertedResidual):
             *layers, projection = self.conv
             out = x
             for layer in layers:
-                out = layer(out)
+                out = self.conv_norm_activation(layer, out)
             z = projection(out, norm=False)
             norm = projection.norm or nn.Identity()
             return self.tail(z, norm, x if self.use_res_connect else None)
@@ -71,8 +73,10 @@ class AttentionMobileNetV2(base.MobileNetV2):
         attention (dict | Sequence | None): Config of the attention in all blocks, or one entry
             for each of the seven stages (a config, None, or one entry per block). None is the
             plain MobileNetV2.
-        fused (bool): Whether training computes the end of a block, from its last normalisation
-            on, as one function where that gives the same. Defaults to True.
+        fused (bool | str): Whether training computes the end of a block, from its last
+            normalisation on, as one function where that gives the same: True wherever there is
+            one, ``'auto'`` on CPUs and not yet on CUDA, where it has not been measured.
+            Defaults to ``'auto'``.
         **kwargs: All arguments of :class:`mmpretrain.models.backbones.MobileNetV2`.
 
     Raises:
@@ -81,7 +85,7 @@ class AttentionMobileNetV2(base.MobileNetV2):
 
     def __init__(self,
                  attention: dict | Sequence | None = None,
-                 fused: bool = True,
+                 fused: Fused = 'auto',
                  **kwargs: Unpack[MobileNetV2Arguments]) -> None:
         # The parent's constructor builds the stages.
         self.fused = fused

@@ -9,6 +9,7 @@ from mmpretrain.models.backbones import resnet as base
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
+from eca_mm.ops.forms import Fused
 from eca_mm.ops.inference_block import InferenceBlock, build_inference_block
 from eca_mm.utils.signatures import show_parents_arguments
 
@@ -30,11 +31,12 @@ class AttentionBasicBlock(AttentionBlock, base.BasicBlock):
     Args:
         *args: As in :class:`mmpretrain.models.backbones.resnet.BasicBlock`.
         attention (dict | None): Config of the attention. Defaults to None.
-        fused (bool): Whether training computes the block's end as one function. Defaults to True.
+        fused (bool | str): Whether training computes the block's end as one function, see
+            :func:`~eca_mm.ops.forms.block_form`. Defaults to ``'auto'``.
         **kwargs: As in :class:`mmpretrain.models.backbones.resnet.BasicBlock`.
     """
 
-    def __init__(self, *args: Any, attention: dict | None = None, fused: bool = True,
+    def __init__(self, *args: Any, attention: dict | None = None, fused: Fused = 'auto',
                  **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fused = fused
@@ -84,7 +86,8 @@ class AttentionBottleneck(AttentionBlock, base.Bottleneck):
         groups (int): Groups of the 3x3 convolution. Defaults to 1.
         conv2_cfg (dict | None): Config of what replaces the 3x3 convolution. Defaults to None.
         attention (dict | None): Config of the attention. Defaults to None.
-        fused (bool): Whether training computes the block's end as one function. Defaults to True.
+        fused (bool | str): Whether training computes the block's end as one function, see
+            :func:`~eca_mm.ops.forms.block_form`. Defaults to ``'auto'``.
     """
 
     def __init__(self,
@@ -105,7 +108,7 @@ class AttentionBottleneck(AttentionBlock, base.Bottleneck):
                  groups: int = 1,
                  conv2_cfg: dict | None = None,
                  attention: dict | None = None,
-                 fused: bool = True) -> None:
+                 fused: Fused = 'auto') -> None:
         # Not mmpretrain's constructor: it knows one width, and only a plain 3x3 convolution.
         super(base.Bottleneck, self).__init__(init_cfg)
         if style not in ('pytorch', 'caffe'):
@@ -182,8 +185,10 @@ class AttentionResNet(base.ResNet):
         conv2_cfg (dict | Sequence | None): Config of what replaces the bottlenecks' 3x3
             convolution, or one entry per stage (a config or None); built with ``in_channels``,
             ``out_channels``, ``stride`` and ``dilation``. None keeps the convolution.
-        fused (bool): Whether training computes the end of a block, from its last normalisation
-            on, as one function where that gives the same. Defaults to True.
+        fused (bool | str): Whether training computes the end of a block, from its last
+            normalisation on, as one function where that gives the same: True wherever there is
+            one, ``'auto'`` on CPUs and not yet on CUDA, where it has not been measured.
+            Defaults to ``'auto'``.
         **kwargs: All other arguments of :class:`mmpretrain.models.backbones.ResNet`.
 
     Raises:
@@ -202,7 +207,7 @@ class AttentionResNet(base.ResNet):
                  depth: int,
                  attention: dict | Sequence | None = None,
                  conv2_cfg: dict | Sequence | None = None,
-                 fused: bool = True,
+                 fused: Fused = 'auto',
                  **kwargs: Unpack[ResNetArguments]) -> None:
         # The parent's constructor builds the stages.
         self.attention, self.conv2_cfg, self.fused = attention, conv2_cfg, fused

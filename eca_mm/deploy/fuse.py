@@ -4,11 +4,12 @@ import copy
 from torch import nn
 
 from eca_mm.backbones.folding import switch_to_deploy
+from eca_mm.ops.forms import Fused
 
 __all__ = ['fuse', 'switch_to_deploy']
 
 
-def fuse(model: nn.Module) -> nn.Module:
+def fuse(model: nn.Module, fused: Fused = 'auto') -> nn.Module:
     """Make a copy of a model that computes the same faster.
 
     The copy is an ordinary module with other names in its state dict, see
@@ -16,6 +17,8 @@ def fuse(model: nn.Module) -> nn.Module:
 
     Args:
         model (nn.Module): Any model in evaluation mode; it is not changed.
+        fused (bool | str): As for :func:`~eca_mm.backbones.folding.switch_to_deploy`. Defaults to
+            ``'auto'``.
 
     Returns:
         nn.Module: The inference form. What cannot be converted is left as it is and named in a
@@ -24,4 +27,4 @@ def fuse(model: nn.Module) -> nn.Module:
     Raises:
         ValueError: If the model or one of its normalisations is in training mode.
     """
-    return switch_to_deploy(copy.deepcopy(model))
+    return switch_to_deploy(copy.deepcopy(model), fused)

@@ -135,18 +135,25 @@ class ECALayer(ChannelAttention):
         """
         return self.squash(self.conv(y.unsqueeze(1)).squeeze(1))
 
+    def is_single_convolution(self) -> bool:
+        """Tell whether the gate is the sigmoid of one convolution with zeros beyond the ends.
+
+        Returns:
+            bool: False also where a subclass or somebody else has replaced a part, or hooks it.
+        """
+        conv = self.conv
+        return (is_method(self.excite, ECALayer.excite)
+                and is_method(self.squash, ChannelAttention.squash) and type(conv) is nn.Conv1d
+                and conv.kernel_size == (self.kernel_size, ) and conv.dilation == (1, )
+                and conv.bias is None and conv.padding_mode == 'zeros' and not has_hooks(conv))
+
     def excite_backward(self, y: Tensor, grad: Tensor, params: Sequence[Tensor]
                         ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
         """Compute the channel weights again, and the gradients of :meth:`excite`.
 
         The gradient of a convolution is the convolution with the reversed weights.
         """
-        conv = self.conv
-        as_built = (not self.identity_start
-                    and is_method(self.excite, ECALayer.excite) and type(conv) is nn.Conv1d
-                    and conv.kernel_size == (self.kernel_size, ) and conv.dilation == (1, )
-                    and conv.bias is None and conv.padding_mode == 'zeros' and not has_hooks(conv))
-        if not as_built:
+        if self.identity_start or not self.is_single_convolution():
             return super().excite_backward(y, grad, params)
         weight, = params
         windows = _windows(y, self.kernel_size).contiguous()

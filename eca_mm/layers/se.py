@@ -55,13 +55,21 @@ class SELayer(ChannelAttention):
         """
         return self.squash(self.fc2(F.relu(self.fc1(y))))
 
+    def is_two_products(self) -> bool:
+        """Tell whether the gate is what two matrix products and the sigmoid make of the means.
+
+        Returns:
+            bool: False also where a subclass or somebody else has replaced a part, or hooks it.
+        """
+        return (is_method(self.excite, SELayer.excite)
+                and is_method(self.squash, ChannelAttention.squash) and all(
+                    type(fc) is nn.Linear and fc.bias is None and not has_hooks(fc)
+                    for fc in (self.fc1, self.fc2)))
+
     def excite_backward(self, y: Tensor, grad: Tensor, params: Sequence[Tensor]
                         ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
         """Compute the channel weights again, and the gradients of :meth:`excite`."""
-        as_built = not self.identity_start and is_method(self.excite, SELayer.excite) and all(
-            type(fc) is nn.Linear and fc.bias is None and not has_hooks(fc)
-            for fc in (self.fc1, self.fc2))
-        if not as_built:
+        if self.identity_start or not self.is_two_products():
             return super().excite_backward(y, grad, params)
         w1, w2 = params
         hidden = (y @ w1.T).relu_()

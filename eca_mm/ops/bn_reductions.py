@@ -1,8 +1,36 @@
 """Sums over the positions of a map, per sample and channel, in either memory format."""
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
 
 from .cache_sized_slices import cache_sized_slices
+
+HALF = (torch.float16, torch.bfloat16)
+
+
+def widen(x: Tensor) -> Tensor:
+    """Convert half precision to fp32 and leave everything else as it is.
+
+    Args:
+        x (Tensor): Any tensor.
+
+    Returns:
+        Tensor: Of the same shape.
+    """
+    return x.float() if x.dtype in HALF else x
+
+
+def map_means(z: Tensor) -> Tensor:
+    """Mean of every channel of every sample, in fp32 for half precision.
+
+    Args:
+        z (Tensor): Map of shape (N, C, H, W).
+
+    Returns:
+        Tensor: Of shape (N, C).
+    """
+    return z.mean((2, 3), dtype=torch.float32 if z.dtype in HALF else None)
 
 
 def is_channels_last(x: Tensor) -> bool:
@@ -17,6 +45,20 @@ def is_channels_last(x: Tensor) -> bool:
     return not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
 
 
+def without_autocast(x: Tensor) -> AbstractContextManager:
+    """Let small arithmetic keep its fp32 under autocast.
+
+    Args:
+        x (Tensor): What it is done with.
+
+    Returns:
+        AbstractContextManager: A context in which ``x``'s device does not convert.
+    """
+    if x.device.type not in ('cpu', 'cuda'):
+        return nullcontext()
+    return torch.autocast(x.device.type, enabled=False)
+
+
 def batch_statistics(z: Tensor) -> tuple[Tensor, Tensor]:
     """Mean of every channel of every sample, and biased variance of every channel of the batch.
 
@@ -27,13 +69,14 @@ def batch_statistics(z: Tensor) -> tuple[Tensor, Tensor]:
         z (Tensor): Map of shape (N, C, H, W).
 
     Returns:
-        tuple[Tensor, Tensor]: Means of shape (N, C), variances of shape (C,).
+        tuple[Tensor, Tensor]: Means of shape (N, C), variances of shape (C,); in fp32 for half
+        precision.
     """
-    s = z.mean((2, 3))
-    if z.device.type == 'cpu' and is_channels_last(z):
+    s = map_means(z)
+    if z.device.type == 'cpu' and is_channels_last(z) and z.dtype not in HALF:
         # BN's own kernel is faster in this format, but its mean less exact.
         return s, torch.batch_norm_update_stats(z, None, None, 0.)[1]
-    parts = [(z[i] - s[i, :, None, None]).square_().mean((2, 3))
+    parts = [(widen(z[i]) - s[i, :, None, None]).square_().mean((2, 3))
              for i in cache_sized_slices(len(z), z)]
     # Within the samples plus between them.
     return s, torch.cat(parts).mean(0) + (s - s.mean(0)).square().mean(0)
@@ -52,6 +95,11 @@ def centred_sums(z: Tensor, s: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
     """
     if z.device.type != 'cpu':
         return ((z - s[:, :, None, None]).mul_(grad).sum((2, 3)), grad.sum((2, 3)))
+    if z.dtype in HALF:
+        parts = [centred_sums(widen(z[i]), s[i], widen(grad[i]))
+                 for i in cache_sized_slices(len(z), z)]
+        products, totals = zip(*parts, strict=True)
+        return torch.cat(products), torch.cat(totals)
     if is_channels_last(z):
         one = torch.ones_like(s[0])
         sums = [_norm_sums(*sample, one)

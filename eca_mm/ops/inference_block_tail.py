@@ -1,4 +1,6 @@
 """The end of a residual block at inference time: last convolution, attention, addition, ReLU."""
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -6,7 +8,10 @@ from torch.nn import functional as F
 from eca_mm.layers.channel_attention import supports_fused_tail
 from eca_mm.layers.checks import is_captured
 
+from .accelerated_inference import accelerated_inference_tail
+from .accelerated_ops import ACTIVATIONS
 from .cache_sized_slices import cache_sized_slices
+from .forms import Fused, block_form
 
 
 def should_gate_weights(x: Tensor, conv: nn.Conv2d, attention: nn.Module | None) -> bool:
@@ -47,6 +52,10 @@ class InferenceBlockTail(nn.Module):
         conv (nn.Conv2d): The last convolution, with its normalisation folded in.
         attention (nn.Module | None): The attention after it.
         activation (nn.Module | None): What follows the addition. Defaults to None.
+
+    Attributes:
+        fused (bool | str): Whether to run in Triton kernels on CUDA, see
+            :func:`~eca_mm.ops.forms.block_form`; ``'auto'`` at first.
     """
 
     def __init__(self,
@@ -54,6 +63,7 @@ class InferenceBlockTail(nn.Module):
                  attention: nn.Module | None,
                  activation: nn.Module | None = None) -> None:
         super().__init__()
+        self.fused: Fused = 'auto'
         self.conv = conv
         self.attention = attention
         self.activation = activation
@@ -74,8 +84,21 @@ class InferenceBlockTail(nn.Module):
         overwrite = overwrite and not torch.is_grad_enabled() and not torch.jit.is_tracing()
         if identity is not None and should_gate_weights(x, self.conv, self.attention):
             return self._matrix_product(x, identity, overwrite)
-        out = self._merge(self.conv(x), identity, overwrite)
+        out = self.conv(x)
+        if self._runs_accelerated(out, identity):
+            attention: Any = self.attention
+            return accelerated_inference_tail(out, identity, attention, self.activation)
+        out = self._merge(out, identity, overwrite)
         return out if self.activation is None else self.activation(out)
+
+    def _runs_accelerated(self, out: Tensor, identity: Tensor | None) -> bool:
+        if torch.is_grad_enabled() or is_captured() or not supports_fused_tail(self.attention):
+            return False
+        if self.activation is not None and type(self.activation) not in ACTIVATIONS:
+            return False
+        if identity is not None and (identity.shape != out.shape or identity.dtype != out.dtype):
+            return False
+        return block_form(out, self.fused) == 'accelerator'
 
     def _merge(self, out: Tensor, identity: Tensor | None, overwrite: bool) -> Tensor:
         if identity is not None and supports_fused_tail(self.attention):

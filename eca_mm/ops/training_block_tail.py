@@ -11,6 +11,8 @@ everything is one affine map per sample and channel::
 The backward pass is written out, except for the attention's small function of (N, C) values, and
 needs no map but z and out.
 """
+from typing import Any, TypeGuard
+
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
@@ -18,8 +20,19 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 from eca_mm.layers.channel_attention import ChannelAttention, has_hooks, supports_fused_tail
 from eca_mm.layers.checks import is_captured
 
-from .bn_reductions import batch_statistics, centred_sums, is_channels_last
+from .accelerated_block_tail import accelerated_block_tail
+from .accelerated_ops import ACTIVATIONS
+from .bn_reductions import (
+    HALF,
+    batch_statistics,
+    centred_sums,
+    is_channels_last,
+    map_means,
+    widen,
+    without_autocast,
+)
 from .cache_sized_slices import cache_sized_slices
+from .forms import Form
 
 
 def can_fuse_block_tail(z: Tensor, norm: nn.Module, attention: nn.Module | None,
@@ -27,8 +40,8 @@ def can_fuse_block_tail(z: Tensor, norm: nn.Module, attention: nn.Module | None,
     """Tell whether :func:`training_block_tail` computes what the modules do one after the other.
 
     It does for ordinary BN (also frozen or in evaluation mode) and any channel attention, in one
-    floating-point type; SyncBN, mixed precision, modules with hooks, tracing and compiling take
-    the plain path.
+    floating-point type or with maps in half precision, as autocast has them; SyncBN, modules with
+    hooks, tracing and compiling take the plain path.
 
     Args:
         z (Tensor): Output of the last convolution, of shape (N, C, H, W).
@@ -40,27 +53,44 @@ def can_fuse_block_tail(z: Tensor, norm: nn.Module, attention: nn.Module | None,
     Returns:
         bool: Whether it applies.
     """
-    if is_captured() or not (z.requires_grad and torch.is_grad_enabled()):
-        return False
-    if type(norm) is not nn.BatchNorm2d:
-        return False
-    if not supports_fused_tail(attention):
-        return False
-    if norm.weight is None or norm.running_mean is None:
-        return False
-    if activation is not None and type(activation) is not nn.ReLU:
-        return False
-    if has_hooks(norm) or (activation is not None and has_hooks(activation)):
+    if not supports_fused_tail(attention) or not can_fuse_norm(z, norm, activation, (nn.ReLU,)):
         return False
     if identity is not None and (identity.shape != z.shape or identity.dtype != z.dtype):
         return False
+    return all(p.dtype == norm.weight.dtype for p in attention.parameters())
+
+
+def can_fuse_norm(z: Tensor, norm: nn.Module, activation: nn.Module | None,
+                  activations: tuple[type[nn.Module], ...]) -> TypeGuard[nn.BatchNorm2d]:
+    """Tell whether a normalisation and an activation may be one function of a map in training.
+
+    Args:
+        z (Tensor): What is normalised, of shape (N, C, H, W).
+        norm (nn.Module): The normalisation.
+        activation (nn.Module | None): What follows it, sooner or later.
+        activations (tuple[type[nn.Module], ...]): Which classes that may be.
+
+    Returns:
+        bool: Whether they may.
+    """
+    if is_captured() or not (z.requires_grad and torch.is_grad_enabled()):
+        return False
+    if type(norm) is not nn.BatchNorm2d or norm.weight is None or norm.running_mean is None:
+        return False
+    if activation is not None and type(activation) not in activations:
+        return False
+    if has_hooks(norm) or (activation is not None and has_hooks(activation)):
+        return False
+    # Statistics of maps in half precision are in fp32, and so have to be the parameters.
+    expected = torch.float32 if z.dtype in HALF else z.dtype
+    if norm.weight.dtype != expected or norm.running_mean.dtype != expected:
+        return False
     # BN refuses to normalise single values, and raises its own error.
-    enough = z.numel() // z.size(1) > 1
-    return enough and all(p.dtype == z.dtype for p in (norm.weight, *attention.parameters()))
+    return z.numel() // z.size(1) > 1
 
 
 def training_block_tail(z: Tensor, norm: nn.BatchNorm2d, attention: ChannelAttention,
-                        identity: Tensor | None, activate: bool) -> Tensor:
+                        identity: Tensor | None, activate: bool, form: Form = 'cpu') -> Tensor:
     """Compute ``ReLU(identity + attention(norm(z)))``, saving z and the output for backward.
 
     Running statistics are updated as the normalisation does it. The result can be differentiated
@@ -72,12 +102,17 @@ def training_block_tail(z: Tensor, norm: nn.BatchNorm2d, attention: ChannelAtten
         attention (ChannelAttention): The attention after that.
         identity (Tensor | None): What is added, of shape (N, C, H, W); None for nothing.
         activate (bool): Whether a ReLU follows.
+        form (str): As :func:`~eca_mm.ops.forms.block_form` returns it. Defaults to ``'cpu'``.
 
     Returns:
         Tensor: Of shape (N, C, H, W), in the memory format of ``z``.
     """
-    return _TrainingBlockTail.apply(z, identity, norm.weight, norm.bias, norm, attention, activate,
-                            *attention.parameters())
+    with without_autocast(z):
+        if form == 'accelerator':
+            return accelerated_block_tail(z, norm, attention, identity,
+                                          ACTIVATIONS[nn.ReLU if activate else None])
+        return _TrainingBlockTail.apply(z, identity, norm.weight, norm.bias, norm, attention,
+                                        activate, *attention.parameters())
 
 
 def _update_running_statistics(norm: nn.BatchNorm2d, mean: Tensor, var: Tensor, n: int) -> None:
@@ -104,7 +139,7 @@ class _TrainingBlockTail(torch.autograd.Function):
             # Here rather than after the call, which checkpointing cuts off when it recomputes.
             _update_running_statistics(norm, mean, var, z.numel() // z.size(1))
         else:
-            s, mean, var = z.mean((2, 3)), norm.running_mean, norm.running_var
+            s, mean, var = map_means(z), norm.running_mean, norm.running_var
         a = weight * (var + norm.eps).rsqrt()
         y = torch.addcmul(bias, s - mean, a)
         gate = attention.excite(y)
@@ -112,13 +147,16 @@ class _TrainingBlockTail(torch.autograd.Function):
         shift = gate * y - scale * s
         out = torch.empty_like(z)
         for i in cache_sized_slices(len(z), z):
+            part = None if z.dtype in HALF else out[i]
             if identity is None:
-                torch.mul(z[i], _as_map(scale[i]), out=out[i])
+                part = torch.mul(widen(z[i]), _as_map(scale[i]), out=part)
             else:
-                torch.addcmul(identity[i], z[i], _as_map(scale[i]), out=out[i])
-            out[i].add_(_as_map(shift[i]))
+                part = torch.addcmul(widen(identity[i]), widen(z[i]), _as_map(scale[i]), out=part)
+            part.add_(_as_map(shift[i]))
             if activate:
-                out[i].relu_()
+                part.relu_()
+            if z.dtype in HALF:
+                out[i].copy_(part)
         ctx.eps, ctx.attention, ctx.training = norm.eps, attention, norm.training
         ctx.has_identity = identity is not None
         ctx.save_for_backward(z, out if activate else None, s, mean, var, weight, bias, *params)
@@ -127,35 +165,40 @@ class _TrainingBlockTail(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, grad_out: Tensor) -> tuple[Tensor | None, ...]:
-        z, out, s, mean, var, weight, bias, *params = ctx.saved_tensors
-        layout = torch.channels_last if is_channels_last(z) else torch.contiguous_format
-        grad = grad_out.contiguous(memory_format=layout)
-        if out is not None:
-            grad = torch.ops.aten.threshold_backward(grad, out, 0)
-        grad_scale, grad_offset = centred_sums(z, s, grad)
+        with without_autocast(grad_out):
+            return _backward(ctx, grad_out)
 
-        deviation = (var + ctx.eps).rsqrt()
-        a, centred = weight * deviation, s - mean
-        y = torch.addcmul(bias, centred, a)
-        gate, grad_y, grad_params = ctx.attention.excite_backward(
-            y, torch.addcmul(grad_scale * a, grad_offset, y), params)
-        scale = gate * a
-        grad_y = torch.addcmul(grad_y, grad_offset, gate)
-        grad_a = (grad_scale * gate + grad_y * centred).sum(0)
-        grad_s = grad_y * a
-        slope = None
-        if ctx.training:
-            # The batch's mean is that of s; its variance depends on z, and through s on z.
-            grad_var = grad_a * weight * deviation**3 * -.5
-            slope = (grad_var * (2 / len(z))).expand_as(s)
-            grad_s = grad_s - grad_s.mean(0) + slope * centred
-        grad_z = None
-        if ctx.needs_input_grad[0]:
-            n = z.size(2) * z.size(3)
-            constant = (grad_s - scale * grad_offset) / n
-            grad_z = _combine(grad, scale, z, None if slope is None else slope / n, s, constant)
-        return (grad_z, grad if ctx.has_identity else None, grad_a * deviation, grad_y.sum(0),
-                None, None, None, *grad_params)
+
+def _backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
+    z, out, s, mean, var, weight, bias, *params = ctx.saved_tensors
+    layout = torch.channels_last if is_channels_last(z) else torch.contiguous_format
+    grad = grad_out.contiguous(memory_format=layout)
+    if out is not None:
+        grad = torch.ops.aten.threshold_backward(grad, out, 0)
+    grad_scale, grad_offset = centred_sums(z, s, grad)
+
+    deviation = (var + ctx.eps).rsqrt()
+    a, centred = weight * deviation, s - mean
+    y = torch.addcmul(bias, centred, a)
+    gate, grad_y, grad_params = ctx.attention.excite_backward(
+        y, torch.addcmul(grad_scale * a, grad_offset, y), params)
+    scale = gate * a
+    grad_y = torch.addcmul(grad_y, grad_offset, gate)
+    grad_a = (grad_scale * gate + grad_y * centred).sum(0)
+    grad_s = grad_y * a
+    slope = None
+    if ctx.training:
+        # The batch's mean is that of s; its variance depends on z, and through s on z.
+        grad_var = grad_a * weight * deviation**3 * -.5
+        slope = (grad_var * (2 / len(z))).expand_as(s)
+        grad_s = grad_s - grad_s.mean(0) + slope * centred
+    grad_z = None
+    if ctx.needs_input_grad[0]:
+        n = z.size(2) * z.size(3)
+        constant = (grad_s - scale * grad_offset) / n
+        grad_z = _combine(grad, scale, z, None if slope is None else slope / n, s, constant)
+    return (grad_z, grad if ctx.has_identity else None, grad_a * deviation, grad_y.sum(0),
+            None, None, None, *grad_params)
 
 
 def _combine(grad: Tensor, scale: Tensor, z: Tensor, slope: Tensor | None, s: Tensor,
@@ -165,15 +208,18 @@ def _combine(grad: Tensor, scale: Tensor, z: Tensor, slope: Tensor | None, s: Te
     if slope is not None:
         constant = constant - slope * s
     for i in cache_sized_slices(len(z), z):
+        part = None if z.dtype in HALF else result[i]
         if slope is None:
-            torch.mul(grad[i], _as_map(scale[i]), out=result[i]).add_(_as_map(constant[i]))
+            part = torch.mul(widen(grad[i]), _as_map(scale[i]), out=part).add_(_as_map(constant[i]))
         elif is_channels_last(z):
-            part = torch.addcmul(_as_map(constant[i]), z[i], _as_map(slope[i]), out=result[i])
-            part.addcmul_(grad[i], _as_map(scale[i]))
+            part = torch.addcmul(_as_map(constant[i]), widen(z[i]), _as_map(slope[i]), out=part)
+            part.addcmul_(widen(grad[i]), _as_map(scale[i]))
         else:
             # One operation more, but the other form does not vectorise along the columns.
-            part = torch.mul(grad[i], _as_map(scale[i]), out=result[i])
-            part.addcmul_(z[i], _as_map(slope[i])).add_(_as_map(constant[i]))
+            part = torch.mul(widen(grad[i]), _as_map(scale[i]), out=part)
+            part.addcmul_(widen(z[i]), _as_map(slope[i])).add_(_as_map(constant[i]))
+        if z.dtype in HALF:
+            result[i].copy_(part)
     return result
 
 

@@ -36,6 +36,23 @@ def test_known_counts(name, training, expected):
     assert counts(name, training) == expected
 
 
+def test_attention_moves_no_more_than_the_plain_network():
+    """Counted in the form for accelerators, whose operators start one kernel each."""
+    operations, moved = counts('eca_resnet50', True)
+    assert operations <= 480 and moved <= 50.2
+    operations, moved = counts('eca_resnet50_fused', False)
+    assert operations <= 140 and moved <= 15.2
+
+
+@pytest.mark.slow
+def test_other_attentions_and_networks():
+    operations, moved = counts('se_resnet50', True)
+    assert operations <= 1.05 * 480 and moved <= 1.05 * 50.2
+    assert counts('eca_mobilenet_v2', True)[1] <= counts('mobilenet_v2', True)[1]
+    plain, ours = (counts(name, True, dtype='fp16') for name in ('resnet50', 'eca_resnet50'))
+    assert ours[0] <= 480 / 400 * plain[0] and ours[1] <= plain[1]
+
+
 def test_autocast_converts_a_weight_once():
     conv = nn.Conv2d(3, 3, 1, bias=False, device='meta')
     x = torch.empty(1, 3, 4, 4, device='meta')

@@ -10,6 +10,7 @@ from eca_mm.backbones import AttentionResNet, ECAMobileNetV2, ECAResNet
 from eca_mm.layers import ECALayer, SELayer
 from eca_mm.ops.cache_sized_slices import cache_sized_slices
 from eca_mm.ops.training_block_tail import can_fuse_block_tail, training_block_tail
+from tests.conftest import needs_half_on_cpu
 
 FORMATS = [torch.contiguous_format, torch.channels_last]
 
@@ -112,6 +113,44 @@ def test_running_statistics_far_from_zero(layout, momentum):
     torch.testing.assert_close(norm.running_var, reference.running_var, rtol=1e-5, atol=0)
 
 
+@pytest.mark.parametrize('layout', FORMATS)
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_half_precision(dtype, layout):
+    """Maps in half precision, BN and attention in fp32, as autocast has them."""
+    if dtype is torch.float16:
+        needs_half_on_cpu()
+    z, identity, weight = (torch.randn(4, 16, 20, 20).to(dtype) for _ in range(3))
+    results = []
+    for function, precision in ((plain_tail, torch.float64), (training_block_tail, dtype)):
+        norm, attention = make_layers(
+            dtype=torch.float64 if function is plain_tail else torch.float32)
+        maps = [(x.to(precision) + shift).to(memory_format=layout).requires_grad_()
+                for x, shift in ((z, 0), (identity, 8))]
+        out = function(maps[0], norm, attention, maps[1], True)
+        inputs = (*maps, *norm.parameters(), *attention.parameters())
+        results.append((*torch.autograd.grad((out * weight.to(precision)).sum(), inputs), out,
+                        *norm.buffers()))
+    for expected, value in zip(*results, strict=True):
+        assert (value.double() - expected).norm() <= 1e-2 * expected.double().norm()
+    for expected, value in zip(results[0][-3:-1], results[1][-3:-1], strict=True):
+        torch.testing.assert_close(value.double(), expected.double(), rtol=1e-3, atol=1e-3)
+
+
+def test_overflow_skips_the_step():
+    """The scaler finds infinite gradients behind the tail, and leaves the weights alone."""
+    norm, attention = make_layers(dtype=torch.float32)
+    weights = [*norm.parameters(), *attention.parameters()]
+    before = [w.detach().clone() for w in weights]
+    optimizer = torch.optim.SGD(weights, lr=1.)
+    scaler = torch.amp.GradScaler('cpu', init_scale=2.**10)
+    z = torch.randn(2, 16, 4, 4, dtype=torch.bfloat16, requires_grad=True)
+    out = training_block_tail(z, norm, attention, torch.full_like(z, 1e38), True)
+    scaler.scale((out.float() * 1e38).sum()).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    assert all(map(torch.equal, weights, before)) and scaler.get_scale() == 2.**9
+
+
 def test_saves_no_more_than_a_plain_block():
     """Of the size of the map: z and the output, as for BN, addition and ReLU without attention."""
     norm, attention = make_layers(dtype=torch.float32)
@@ -184,7 +223,10 @@ class TestWhenItApplies:
     def test_inputs(self):
         z = torch.randn(2, 16, 4, 4)
         assert not self.applies(z=z)
-        assert not self.applies(z=z.bfloat16().requires_grad_())
+        # In half precision with parameters in fp32, not in half precision themselves.
+        assert self.applies(z=z.bfloat16().requires_grad_())
+        assert not self.applies(z=z.bfloat16().requires_grad_(),
+                                norm=nn.BatchNorm2d(16).bfloat16())
         assert not self.applies(z=z.requires_grad_(), identity=torch.zeros(2, 16, 1, 1))
         with torch.no_grad():
             assert not self.applies()
@@ -235,10 +277,22 @@ class TestNetworks:
                   for fused in (False, True)]
         compare_training(models, torch.randn(2, 3, 64, 64, dtype=torch.float64), 1e-9)
 
-    def test_mixed_precision_takes_the_plain_path(self):
+    @pytest.mark.parametrize('layout', FORMATS)
+    def test_mixed_precision(self, layout):
+        """Gradients of a whole network differ by rounding alone, with or without fusing."""
         torch.manual_seed(0)
-        models = [ECAResNet(18, base_channels=8, fused=fused).train() for fused in (False, True)]
-        compare_training(models, torch.randn(2, 3, 64, 64), 0., autocast=True)
+        models = [ECAResNet(18, base_channels=16, fused=fused).train().to(memory_format=layout)
+                  for fused in (False, True)]
+        models[1].load_state_dict(models[0].state_dict())
+        x, outputs = torch.randn(4, 3, 64, 64), []
+        for model in models:
+            with torch.autocast('cpu', dtype=torch.bfloat16):
+                outputs.append(model(x)[-1])
+            outputs[-1].float().square().mean().backward()
+        assert type(outputs[1].grad_fn).__name__ == '_TrainingBlockTailBackward'
+        assert outputs[1].dtype is torch.bfloat16
+        for a, b in zip(*(model.buffers() for model in models), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-2, atol=1e-3)
 
     def test_stochastic_depth_takes_the_plain_path(self):
         models = [ECAResNet(18, base_channels=8, drop_path_rate=.5, fused=fused).train()
