@@ -6,9 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from eca_mm.backbones import AttentionResNet, ECAMobileNetV2, ECAResNet
 from eca_mm.layers import ECALayer, SELayer
-from eca_mm.ops.cache_sized_slices import cache_sized_slices
 from eca_mm.ops.training_block_tail import can_fuse_block_tail, training_block_tail
 from tests.conftest import needs_half_on_cpu
 
@@ -230,92 +228,3 @@ class TestWhenItApplies:
         assert not self.applies(z=z.requires_grad_(), identity=torch.zeros(2, 16, 1, 1))
         with torch.no_grad():
             assert not self.applies()
-
-
-def compare_training(models, x, tolerance=1e-4, autocast=False):
-    """Outputs, gradients and running statistics of two equal networks after one step each."""
-    # Both, for a frozen stage freezes its attention only if that was loaded.
-    state = models[0].state_dict()
-    for model in models:
-        model.load_state_dict(state)
-    outputs = []
-    for model in models:
-        with torch.autocast('cpu', dtype=torch.bfloat16, enabled=autocast):
-            outputs.append(model(x)[-1])
-        outputs[-1].float().pow(2).mean().backward()
-    torch.testing.assert_close(*outputs, rtol=tolerance, atol=tolerance)
-    for a, b in zip(*(m.parameters() for m in models), strict=True):
-        assert (a.grad is None) == (b.grad is None)
-        if a.grad is not None:
-            assert (a.grad - b.grad).norm() <= tolerance * (1e-3 + a.grad.norm())
-    for a, b in zip(*(m.buffers() for m in models), strict=True):
-        torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance)
-
-
-class TestNetworks:
-    """Every way that networks are trained gives the same with ``fused=False``."""
-
-    @pytest.mark.parametrize('options', [
-        {}, dict(norm_eval=True), dict(frozen_stages=1, norm_eval=True), dict(with_cp=True),
-        dict(norm_cfg=dict(type='BN', requires_grad=False)), dict(deep_stem=True, avg_down=True)
-    ])
-    def test_resnet(self, options):
-        torch.manual_seed(0)
-        models = [ECAResNet(50, base_channels=8, fused=fused, **options).double().train()
-                  for fused in (False, True)]
-        compare_training(models, torch.randn(2, 3, 64, 64, dtype=torch.float64), 1e-9)
-
-    def test_basic_blocks_with_se(self):
-        torch.manual_seed(0)
-        models = [AttentionResNet(18, dict(type='SELayer'), base_channels=16,
-                                  fused=fused).double().train() for fused in (False, True)]
-        compare_training(models, torch.randn(2, 3, 64, 64, dtype=torch.float64), 1e-9)
-
-    def test_mobilenet_v2(self):
-        torch.manual_seed(0)
-        models = [ECAMobileNetV2(widen_factor=.35, fused=fused).double().train()
-                  for fused in (False, True)]
-        compare_training(models, torch.randn(2, 3, 64, 64, dtype=torch.float64), 1e-9)
-
-    @pytest.mark.parametrize('layout', FORMATS)
-    def test_mixed_precision(self, layout):
-        """Gradients of a whole network differ by rounding alone, with or without fusing."""
-        torch.manual_seed(0)
-        models = [ECAResNet(18, base_channels=16, fused=fused).train().to(memory_format=layout)
-                  for fused in (False, True)]
-        models[1].load_state_dict(models[0].state_dict())
-        x, outputs = torch.randn(4, 3, 64, 64), []
-        for model in models:
-            with torch.autocast('cpu', dtype=torch.bfloat16):
-                outputs.append(model(x)[-1])
-            outputs[-1].float().square().mean().backward()
-        assert type(outputs[1].grad_fn).__name__ == '_TrainingBlockTailBackward'
-        assert outputs[1].dtype is torch.bfloat16
-        for a, b in zip(*(model.buffers() for model in models), strict=True):
-            torch.testing.assert_close(a, b, rtol=1e-2, atol=1e-3)
-
-    def test_stochastic_depth_takes_the_plain_path(self):
-        models = [ECAResNet(18, base_channels=8, drop_path_rate=.5, fused=fused).train()
-                  for fused in (False, True)]
-        models[1].load_state_dict(models[0].state_dict())
-        x, outputs = torch.randn(4, 3, 64, 64), []
-        for model in models:
-            torch.manual_seed(0)
-            outputs.append(model(x)[0])
-        # The first block has rate 0 and is fused.
-        torch.testing.assert_close(*outputs, rtol=1e-4, atol=1e-4)
-
-    @pytest.mark.parametrize('layout', FORMATS)
-    def test_is_used_by_default(self, layout):
-        model = ECAResNet(50, base_channels=8).train().to(memory_format=layout)
-        out = model(torch.randn(2, 3, 64, 64).to(memory_format=layout))[0]
-        assert type(out.grad_fn).__name__ == '_TrainingBlockTailBackward'
-        assert out.is_contiguous(memory_format=layout)
-
-
-def test_chunks_cover_everything_once():
-    x = torch.empty(10, 1000, 1000)
-    pieces = cache_sized_slices(10, x)
-    assert [i for piece in pieces for i in range(10)[piece]] == list(range(10))
-    assert len(pieces) == 10 and len(cache_sized_slices(10, x[:, :100])) == 1
-    assert cache_sized_slices(0, x[:0]) == []
