@@ -14,10 +14,10 @@ _BEGIN, _END = '<!-- models: written by tools/analysis_tools/model_zoo.py -->', 
 _HEAD = """# Model zoo
 
 All models with a config in this repository. Parameters and FLOPs (multiply-adds of one image;
-classifiers at 224 x 224, Inception-v3 at 299 x 299, CIFAR models at 32 x 32, detectors at
-800 x 1280, those for frames and events at 480 x 640) are recomputed by a test. **Accuracies are
-those published elsewhere**: by the paper, by timm for its weights, and by FRN for frames and
-events; none of them was measured here.
+classifiers at 224 x 224, Inception-v3 at 299 x 299, ResNeSt and timm's eca_resne* at 256 x 256,
+CIFAR models at 32 x 32, detectors at 800 x 1280, those for frames and events at 480 x 640) are
+recomputed by a test. **Accuracies are those published elsewhere**: by the paper, by timm for its
+weights, and by FRN for frames and events; none of them was measured here.
 
 Weights: *authors* means a file of ECA-Net's authors, converted by
 `tools/model_converters/ecanet_to_eca_mm.py`; the name of a timm model is converted by

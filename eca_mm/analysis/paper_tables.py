@@ -82,7 +82,7 @@ def input_shape(cfg: Config) -> tuple[int, int]:
     for loader in ('test_dataloader', 'train_dataloader'):
         for _, steps in pipelines(cfg.get(loader)):
             for step in steps:
-                if step.get('type') in ('CenterCrop', 'RandomCrop'):
+                if step.get('type') in ('CenterCrop', 'EfficientNetCenterCrop', 'RandomCrop'):
                     crop = step['crop_size']
                     if isinstance(crop, int):
                         return crop, crop

@@ -8,6 +8,8 @@ from .places import Place
 
 # Large enough for every stride and pooling of the known networks; some accept only one size.
 SIZES = (128, 224)
+# YOLOX's stem puts every 2 x 2 pixels into the channels of one.
+_FOCUS = 'mmdet.models.backbones.csp_darknet.Focus'
 
 
 def find_channels(network: nn.Module, places: list[Place]) -> list[int]:
@@ -111,5 +113,22 @@ def _zeros(network: nn.Module, size: int) -> Tensor | tuple[Tensor, ...]:
     if isinstance(widths, list | tuple):
         return tuple(parameter.new_zeros(1, width, size >> i, size >> i)
                      for i, width in enumerate(widths))
-    first = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
-    return parameter.new_zeros(1, first.in_channels, size, size)
+    return parameter.new_zeros(1, image_channels(network), size, size)
+
+
+def image_channels(network: nn.Module) -> int:
+    """Channels of the images that a network takes: what its first convolution does.
+
+    Args:
+        network (nn.Module): A backbone, or a model that begins with one.
+
+    Returns:
+        int: The number of channels; 3 for a network without convolutions.
+    """
+    focused = 1
+    for module in network.modules():
+        if f'{type(module).__module__}.{type(module).__qualname__}' == _FOCUS:
+            focused = 4
+        if isinstance(module, nn.Conv2d):
+            return module.in_channels // focused
+    return 3

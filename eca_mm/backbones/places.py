@@ -65,6 +65,10 @@ BLOCKS = {
     f'{_MMPRETRAIN}.backbones.vig.FFN': 'before drop_path',
     f'{_MMPRETRAIN}.backbones.densenet.DenseLayer': 'after conv2',
     **{f'{_MMPRETRAIN}.backbones.inception_v3.Inception{letter}': 'after' for letter in 'ABCDE'},
+    'mmseg.models.backbones.resnet.BasicBlock': 'norm norm2',
+    'mmseg.models.backbones.resnet.Bottleneck': 'norm norm3',
+    'mmseg.models.utils.inverted_residual.InvertedResidual': 'end conv',
+    'mmseg.models.utils.inverted_residual.InvertedResidualV3': 'end linear_conv',
     'torchvision.models.resnet.BasicBlock': 'end bn2',
     'torchvision.models.resnet.Bottleneck': 'end bn3',
     'torchvision.models.regnet.ResBottleneckBlock': 'end f',
@@ -88,7 +92,8 @@ BLOCKS = {
 }
 SQUEEZE_EXCITATION = {
     f'{_MMDET}.layers.se_layer.SELayer', f'{_MMDET}.layers.se_layer.ChannelAttention',
-    f'{_MMPRETRAIN}.utils.se_layer.SELayer', 'torchvision.ops.misc.SqueezeExcitation',
+    f'{_MMPRETRAIN}.utils.se_layer.SELayer', 'mmseg.models.utils.se_layer.SELayer',
+    'torchvision.ops.misc.SqueezeExcitation',
     'timm.layers.squeeze_excite.SEModule', 'timm.layers.squeeze_excite.EffectiveSEModule',
     'timm.models._efficientnet_blocks.SqueezeExcite',
 }
@@ -100,7 +105,7 @@ def find_places(network: nn.Module) -> list[Place]:
     """Find where the attentions of a network belong.
 
     Args:
-        network (nn.Module): A backbone or neck of mmdet, mmpretrain, torchvision or timm.
+        network (nn.Module): A backbone or neck of mmdet, mmpretrain, mmseg, torchvision or timm.
 
     Returns:
         list[Place]: In the order of ``named_modules``; empty for a network that is not known.

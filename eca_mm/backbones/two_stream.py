@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from eca_mm.utils.errors import UserError
 
+from .channels import image_channels
+
 
 @MODELS.register_module()
 class TwoStreamBackbone(BaseModule):
@@ -194,9 +196,7 @@ def input_channels(model: nn.Module) -> int:
     Returns:
         int: The number of channels.
     """
-    modules = list(model.modules())
-    for kind in (TwoStreamBackbone, nn.Conv2d):
-        for module in modules:
-            if isinstance(module, kind):
-                return module.in_channels
-    return 3
+    for module in model.modules():
+        if isinstance(module, TwoStreamBackbone):
+            return module.in_channels
+    return image_channels(model)

@@ -5,7 +5,8 @@ from typing import Any
 
 from mmdet.datasets import BaseDetDataset, CocoDataset
 from mmdet.evaluation import CocoMetric
-from mmengine.registry import METRICS
+from mmdet.models import RTMDetInsHead
+from mmengine.registry import METRICS, MODELS
 from mmpretrain.evaluation import Accuracy
 
 from eca_mm.datasets import CheckedCocoMetric
@@ -101,7 +102,11 @@ def _check_masks(context: ConfigContext) -> Iterator[Finding]:
 
 def _has_masks(context: ConfigContext) -> bool:
     model = context.config.model
-    return bool((model.get('roi_head') or {}).get('mask_head') or model.get('mask_head'))
+    head = model.get('bbox_head')
+    kind = find(head.get('type'), MODELS, context.scope) if isinstance(head, dict) else None
+    # RTMDet-Ins' head of boxes has one for masks in it.
+    return bool((model.get('roi_head') or {}).get('mask_head') or model.get('mask_head') or (
+        isinstance(kind, type) and issubclass(kind, RTMDetInsHead)))
 
 
 def _error(where: str, message: str, expected: str) -> Finding:

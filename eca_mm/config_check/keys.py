@@ -86,6 +86,8 @@ def _walk(node: Any, where: str, scope: str, default: Any = None) -> Iterator[Fi
         elif found is not None:
             # mmengine takes the priority out before it builds a hook.
             extra = {'priority'} if where.startswith(('custom_hooks', 'default_hooks')) else set()
+            # RandAugment's own, of each of its policies.
+            extra |= {'magnitude_key', 'magnitude_range'} if '.policies.' in where else set()
             yield from _compare(node, where, set(arguments(found)[0]) | extra,
                                 f'{getattr(found, "__name__", found)} has no argument')
     elif key in _FREE:

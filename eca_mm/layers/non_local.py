@@ -3,7 +3,7 @@ from mmcv.cnn.bricks import NonLocal2d
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from .checks import check_in_channels, check_input, is_traced, reduced_channels
+from .checks import check_in_channels, check_input, reduced_channels
 
 
 @MODELS.register_module()
@@ -40,7 +40,18 @@ class NonLocalBlock(NonLocal2d):
             ValueError: If ``x`` is not 4-D or has another number of channels.
         """
         check_input(self, x)
-        if not is_traced() and x.size(0) == 0:
-            # The parent's view(n, c, -1) cannot infer a size when there are no images.
-            return x + super().forward(x.new_zeros(1, *x.shape[1:]))[:0]
-        return super().forward(x)
+        # The parent's forward unpacks a size, which torch.fx cannot record.
+        pairwise = getattr(self, self.mode)(*self._embeddings(x))
+        y = pairwise @ self.g(x).flatten(2).transpose(1, 2)
+        y = y.transpose(1, 2).reshape(x.size(0), self.inter_channels, x.size(2), x.size(3))
+        return x + self.conv_out(y)
+
+    def _embeddings(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What is compared: (N, HW, h) and (N, h, HW); 4-D where pairs are concatenated."""
+        if self.mode == 'gaussian':
+            phi = self.phi(x) if self.sub_sample else x
+            return x.flatten(2).transpose(1, 2), phi.flatten(2)
+        theta, phi = self.theta(x).flatten(2), self.phi(x).flatten(2)
+        if self.mode == 'concatenation':
+            return theta.unsqueeze(3), phi.unsqueeze(2)
+        return theta.transpose(1, 2), phi

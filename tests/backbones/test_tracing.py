@@ -107,7 +107,7 @@ def test_grad_cam():
 
 @pytest.mark.parametrize('training', [False, True])
 @pytest.mark.parametrize('layer', [*LAYERS, 'SEVar2Layer', 'SEVar3Layer', 'SEGCLayer',
-                                   'DoubleAttention', 'GSoPLayer'])
+                                   'DoubleAttention', 'GSoPLayer', 'NonLocalBlock'])
 def test_symbolic_trace(layer, training):
     options = {'SELayer': dict(reduction=4), 'CBAM': dict(reduction=4), 'SEGCLayer': dict(groups=4),
                'GCBlock': dict(reduction=4), 'GSoPLayer': dict(cov_channels=8)}.get(layer, {})

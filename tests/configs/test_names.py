@@ -10,10 +10,10 @@ from mmpretrain.apis import ModelHub, get_model
 
 from tests.support.catalog import ALL_CONFIGS, ROOT, load, metafiles
 
-CLASSIFIER = re.compile(r'(?P<model>[a-z0-9-]+?)(-k(?P<kernel>\d+))?_\d+xb(?P<batch>\d+)'
+CLASSIFIER = re.compile(r'(?P<model>[a-z0-9.-]+?)(-k(?P<kernel>\d+))?_\d+xb(?P<batch>\d+)'
                         r'(-rsb-a[123]-\d+e)?_(in1k|cifar10)')
 DETECTOR = re.compile(
-    r'(?P<model>[a-z0-9-]+)_(?P<attention>[a-z]+-)?r(?P<depth>\d+)d?(_fpn)?(_gn-head)?'
+    r'(?P<model>[a-z0-9-]+)_(?P<attention>[a-z]+-)?(r(?P<depth>\d+)d?|tiny|s)(_fpn)?(_gn-head)?'
     r'_\d+xb(?P<batch>\d+)-(1x|\d+e)_coco')
 EVENTS = re.compile(
     r'(?P<model>[a-z-]+)_2xr50-(?P<fusion>eca|se|cbam|concat|frames|events)_fpn_'
@@ -32,10 +32,10 @@ def test_name_matches_the_config(name):
     assert config.train_dataloader.batch_size == int(match['batch'])
     backbone = config.model.backbone
     if 'depth' in match.groupdict():
-        # A cascade with masks is a CascadeRCNN with one more head.
-        name = match['model'].replace('cascade-mask-', 'cascade-').replace('-', '')
-        assert config.model.type.lower() == name
-        assert backbone.depth == int(match['depth'])
+        # A cascade with masks is a CascadeRCNN with one more head, and RTMDet-Ins an RTMDet.
+        name = match['model'].replace('cascade-mask-', 'cascade-').removesuffix('-ins')
+        assert config.model.type.lower() == name.replace('-', '')
+        assert match['depth'] is None or backbone.depth == int(match['depth'])
     if folder in ('faster_rcnn', 'mask_rcnn', 'retinanet'):
         assert folder == match['model'].replace('-', '_')
         assert (backbone.type == 'ECAResNet') == (match['attention'] == 'eca-')
@@ -44,6 +44,9 @@ def test_name_matches_the_config(name):
         assert match['model'].replace('-ns', '') == f'eca-resnet{backbone.depth}'
     elif folder == 'eca_mobilenet_v2':
         assert (backbone.type, match['model']) == ('ECAMobileNetV2', 'eca-mobilenet-v2')
+    elif backbone.type == 'WithAttention':
+        assert backbone.attention == dict(type='ECALayer')
+        assert file.startswith('eca-') or match['attention'] == 'eca-'
 
 
 def check_two_streams(match: re.Match, model) -> None:

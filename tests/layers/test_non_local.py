@@ -52,6 +52,15 @@ class TestNonLocalBlock(LayerContract):
         other.load_state_dict(layer.state_dict())
         assert layer(self.input()).equal(other(self.input()))
 
+    @pytest.mark.parametrize('mode', ['gaussian', 'dot_product', 'concatenation'])
+    @pytest.mark.parametrize('sub_sample', [False, True])
+    def test_other_modes_are_those_of_mmcv(self, mode, sub_sample):
+        options = dict(reduction=1, mode=mode, sub_sample=sub_sample, zeros_init=False)
+        layer, other = NonLocalBlock(8, **options), NonLocal2d(8, **options)
+        other.load_state_dict(layer.state_dict())
+        x = torch.randn(2, 8, 4, 6)
+        assert layer(x).equal(other(x))
+
     def test_starts_as_the_identity(self):
         assert NonLocalBlock(16)(self.input()).equal(self.input())
 

@@ -79,3 +79,10 @@ def metafiles() -> dict[str, dict]:
     """Content of all metafiles that model-index.yml names, by path."""
     index = yaml.safe_load((ROOT / 'model-index.yml').read_text())
     return {path: yaml.safe_load((ROOT / path).read_text()) for path in index['Import']}
+
+
+def unscoped(node):
+    """A part of a config without what says where it was inherited from."""
+    if isinstance(node, dict):
+        return {key: unscoped(value) for key, value in node.items() if key != '_scope_'}
+    return [unscoped(value) for value in node] if isinstance(node, list | tuple) else node

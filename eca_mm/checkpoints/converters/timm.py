@@ -7,6 +7,7 @@ from eca_mm.utils.errors import UserError
 
 from .architecture import ResNetArchitecture
 from .conversion import Conversion, convert
+from .timm_networks import from_other_network, is_other_network
 
 # timm keeps the deep stem's layers in one Sequential, but its last norm is the network's bn1.
 _STEM = {'conv1.0': 'stem.0.conv', 'conv1.1': 'stem.0.bn', 'conv1.3': 'stem.1.conv',
@@ -72,9 +73,10 @@ def names_for_timm(names: Iterable[str]) -> dict[str, str]:
 
 
 def from_timm(checkpoint: Mapping) -> Conversion:
-    """Convert a checkpoint of timm's ECA-ResNet family.
+    """Convert a checkpoint of timm's ECA networks.
 
-    Stem, blocks, widths, groups and kernel sizes are read from the weights. Of a training
+    Those that are not ResNets stay timm's (:mod:`~eca_mm.checkpoints.converters.timm_networks`). Of
+    ResNets stem, blocks, widths, groups and kernel sizes are read from the weights. Of a training
     checkpoint with averaged weights these are taken, as timm itself does.
 
     Args:
@@ -90,12 +92,14 @@ def from_timm(checkpoint: Mapping) -> Conversion:
     averaged = [entry for entry in ('state_dict_ema', 'model_ema')
                 if isinstance(checkpoint.get(entry), Mapping)]
     weights = state_dict_of(checkpoint, averaged)
+    notes = [f'The averaged weights ({averaged[0]}) were taken.'] if averaged else []
+    if is_other_network(weights):
+        return from_other_network(weights, notes)
     other = [name for name in weights if re.match(r'layer\d\.\d+\.se\.', name)
              and not name.endswith('.se.conv.weight')]
     if other:
         raise UserError(f'The checkpoint has an attention that is not ECA, with weights such as '
                         f'{other[0]}; only ECA-ResNets of timm are converted.')
-    notes = [f'The averaged weights ({averaged[0]}) were taken.'] if averaged else []
     names = timm_names(weights)
     architecture = ResNetArchitecture.read(
         {ours.removeprefix('backbone.'): weights[theirs] for theirs, ours in names.items()})

@@ -1,0 +1,17 @@
+_base_ = 'mmpretrain::resnest/resnest50_32xb64_in1k.py'
+
+custom_imports = dict(imports=['eca_mm'], allow_failed_imports=False)
+runner_type = 'CheckedRunner'
+default_hooks = dict(checkpoint=dict(type='SafeCheckpointHook'))
+custom_hooks = [dict(type='StopOnInvalidLossHook'), dict(type='KeepWorkDirHook')]
+train_cfg = dict(type='RepeatableEpochLoop')
+# The stock config has none and so cannot be trained as it is.
+val_cfg = dict()
+test_cfg = dict()
+train_pipeline = [dict(type='SeedSample'), *_base_.train_dataloader.dataset.pipeline]
+train_dataloader = dict(
+    batch_sampler=dict(type='SeededBatchSampler'), dataset=dict(pipeline=train_pipeline))
+# The same network, with ECA in it.
+model = dict(backbone=dict(
+    _delete_=True, type='WithAttention', network={{_base_.model.backbone}},
+    attention=dict(type='ECALayer')))
