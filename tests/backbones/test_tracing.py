@@ -24,9 +24,12 @@ def attentions(network):
             if getattr(block, 'attention_name', None)]
 
 
+# Every layer in one network, and one layer in every network; all of both are slow.
 @pytest.mark.parametrize('training', [False, True])
-@pytest.mark.parametrize('layer', LAYERS)
-@pytest.mark.parametrize('name', NETWORKS)
+@pytest.mark.parametrize(('name', 'layer'), [
+    (name, layer) if name == 'r18' or layer == 'ECALayer'
+    else pytest.param(name, layer, marks=pytest.mark.slow)
+    for name in NETWORKS for layer in LAYERS])
 class TestHooks:
 
     def network(self, name, layer, training):

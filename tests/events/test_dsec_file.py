@@ -86,7 +86,8 @@ def _read(file: DSECEventFile) -> tuple:
     return os.getpid(), len(file.slice(OFFSET, OFFSET + 10_000))
 
 
-@pytest.mark.parametrize('method', ['fork', 'spawn'])
+@pytest.mark.parametrize('method', [
+    'fork', pytest.param('spawn', marks=pytest.mark.slow)])
 def test_worker_processes(recording, method):
     path, events = recording
     file = DSECEventFile(path)

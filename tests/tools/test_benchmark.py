@@ -11,6 +11,7 @@ TINY = ('--batch', 2, '--shape', 32, 32, *QUICK)
 CONFIG = ROOT / 'configs/se_variants/se-var2-resnet50_4xb64_in1k.py'
 
 
+@pytest.mark.slow
 def test_usual_inference(tmp_path):
     done = run_tool(tmp_path, TOOL, *TINY, '--json', 'out/b.json', '--chart', 'b.png')
     assert done.returncode == 0, done.stderr
