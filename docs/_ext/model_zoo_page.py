@@ -21,9 +21,13 @@ _SOURCE = f'{REPOSITORY}/blob/main/configs/'
 _DETECTORS = {'faster-rcnn': 'Faster R-CNN', 'mask-rcnn': 'Mask R-CNN', 'retinanet': 'RetinaNet',
               'cascade-rcnn': 'Cascade R-CNN', 'cascade-mask-rcnn': 'Cascade Mask R-CNN',
               'fcos': 'FCOS', 'atss': 'ATSS', 'gfl': 'GFL', 'sparse-rcnn': 'Sparse R-CNN',
-              'deformable-detr': 'Deformable DETR', 'solov2': 'SOLOv2'}
+              'deformable-detr': 'Deformable DETR', 'solov2': 'SOLOv2', 'rtmdet': 'RTMDet',
+              'rtmdet-ins': 'RTMDet-Ins', 'yolox': 'YOLOX'}
+# Detectors that are named by the size of their own backbone.
+_OWN_BACKBONES = {'rtmdet': 'CSPNeXt', 'rtmdet-ins': 'CSPNeXt', 'yolox': 'CSPDarknet'}
 _SEGMENTATION = 'Instance segmentation'
 _TASKS = {'mask-rcnn': f'Object detection|{_SEGMENTATION}',
+          'rtmdet-ins': f'Object detection|{_SEGMENTATION}',
           'cascade-mask-rcnn': f'Object detection|{_SEGMENTATION}', 'solov2': _SEGMENTATION}
 _ATTENTIONS = {'eca-ns': 'ECA-NS', 'eca-cbam': 'ECA, spatial', 'scse': 'scSE', 'eca': 'ECA',
                'se': 'SE', 'cbam': 'CBAM', 'gc': 'GC', 'a2': 'A2',
@@ -31,10 +35,14 @@ _ATTENTIONS = {'eca-ns': 'ECA-NS', 'eca-cbam': 'ECA, spatial', 'scse': 'scSE', '
                    f'se-{kind}{i}': f'SE-{title}{i}' for kind, title in
                    (('var', 'Var'), ('gc', 'GC')) for i in (1, 2, 3)}}
 _NETWORKS = {'resnet': 'ResNet', 'r': 'ResNet', 'resnext': 'ResNeXt', 'densenet': 'DenseNet',
-             'mobilenet-v2': 'MobileNetV2', 'inception-v3': 'Inception-v3'}
+             'mobilenet-v2': 'MobileNetV2', 'mobilenet-v3': 'MobileNetV3',
+             'inception-v3': 'Inception-v3', 'resnest': 'ResNeSt', 'res2net': 'Res2Net',
+             'regnetx': 'RegNetX', 'efficientnet': 'EfficientNet', 'convnext': 'ConvNeXt',
+             'vovnet': 'VoVNet'}
 _NAME = re.compile(rf'(?:({"|".join(sorted(_ATTENTIONS, key=len, reverse=True))})-)?'
-                   r'(resnet|resnext|densenet|mobilenet-v2|inception-v3|r)'
-                   r'(\d+[a-z]?|-light)?(?:-|_|$)')
+                   rf'({"|".join(sorted(_NETWORKS, key=len, reverse=True))})'
+                   r'(\d+[a-z]*|-(?:light|tiny|small|large|b\d|[\d.]+gf))?(?:-|_|$)')
+_SIZE = re.compile(rf'(?:({"|".join(sorted(_ATTENTIONS, key=len, reverse=True))})-)?([a-z]+)_')
 # Two streams, with what fuses them or the one that is used alone.
 _STREAMS = re.compile(r'2xr(\d+)-([a-z]+)_')
 _METRICS = {'top1': 'Top 1 Accuracy', 'box': 'box AP', 'mask': 'mask AP'}
@@ -89,14 +97,18 @@ def _entry(model: Model, folder: str) -> Entry:
     if detector not in _DETECTORS:
         detector, rest = '', model.name
     streams, match = _STREAMS.match(rest), _NAME.match(rest)
+    own = _SIZE.match(rest) if detector in _OWN_BACKBONES else None
     if streams:
         match = _NAME.match(f'{streams[2]}-r{streams[1]}' if streams[2] in _ATTENTIONS
                             else f'r{streams[1]}')
-    if match is None:
+    if match is None and own is None:
         raise ValueError(f'The name {model.name} contains no known backbone: extend _NETWORKS or '
                          f'_ATTENTIONS in {__file__}.')
-    attention, network, depth = match.groups()
-    backbone = '-'.join([_NETWORKS[network], *([depth.lstrip('-')] if depth else [])])
+    if own:
+        attention, backbone = own[1], f'{_OWN_BACKBONES[detector]}-{own[2]}'
+    else:
+        attention, network, depth = match.groups()
+        backbone = '-'.join([_NETWORKS[network], *([depth.lstrip('-')] if depth else [])])
     if streams and streams[2] not in ('frames', 'events'):
         backbone = f'2 x {backbone}'
     values = {name: value for result in model.results or () for name, value in
