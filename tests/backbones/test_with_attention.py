@@ -297,10 +297,3 @@ def test_what_other_packages_set_on_a_backbone_reaches_the_network():
     assert model.init_cfg == dict(type='Pretrained', checkpoint='torchvision://resnet18')
     with pytest.raises(ValueError, match=r"not 'frozen_stages'.* as network\.frozen_stages"):
         build('mmdet', dict(type='ResNet', depth=18), frozen_stages=1)
-
-
-def test_a_stem_that_puts_pixels_into_channels():
-    """YOLOX's first convolution has 12 input channels; the network takes 3."""
-    model = build('mmdet', dict(type='CSPDarknet', deepen_factor=.33, widen_factor=.25),
-                  at=r'stage[34]')
-    assert [layer.in_channels for layer in (model.stage3_eca, model.stage4_eca)] == [128, 256]

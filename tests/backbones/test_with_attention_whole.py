@@ -105,6 +105,15 @@ def test_flops_are_those_of_our_own_backbone():
     assert counted[0]['params'] == counted[1]['params']
 
 
+def test_a_stem_that_puts_pixels_into_channels():
+    """YOLOX's first convolution has 12 input channels; the network takes 3."""
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        model = MODELS.build(dict(
+            type='WithAttention', attention=dict(type='ECALayer'), at=r'stage[34]',
+            network=dict(type='CSPDarknet', deepen_factor=.33, widen_factor=.25)))
+    assert [layer.in_channels for layer in (model.stage3_eca, model.stage4_eca)] == [128, 256]
+
+
 def _process(rank, port, name, queue):
     os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=port, RANK=str(rank), WORLD_SIZE='2')
     torch.set_num_threads(1)
