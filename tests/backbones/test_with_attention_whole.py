@@ -3,6 +3,7 @@ import copy
 import io
 import multiprocessing
 import os
+import re
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from torch import nn
 from eca_mm.backbones import ECAResNet
 from eca_mm.layers import ECALayer
 from tests.support.backbones import randomize_norms
-from tests.support.processes import free_port
+from tests.support.processes import ROOT, free_port
 
 # One for each way of being attached: behind a normalisation, in place of an attention, before a
 # DropPath, on RepVGG's sum.
@@ -103,6 +104,16 @@ def test_flops_are_those_of_our_own_backbone():
                for model in (ours, build('ResNet'))]
     assert [counts['flops'] for counts in counted] == [counted[0]['flops']] * 2
     assert counted[0]['params'] == counted[1]['params']
+
+
+def test_the_two_lines_of_the_readme(capsys):
+    """They put ECA into torchvision's ResNet-50."""
+    code, = re.findall(r'^python -c "(import eca_mm, torchvision[^"]*)"$',
+                       (ROOT / 'README.md').read_text(), re.MULTILINE)
+    assert len(code.splitlines()) == 2
+    exec(code, {})
+    assert capsys.readouterr().out.startswith(
+        'Added 16 ECALayer with 86 parameters, the first after layer1.0.bn3')
 
 
 def test_a_stem_that_puts_pixels_into_channels():
