@@ -4,6 +4,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from eca_mm.datasets.pipelines import rebuild
+
 # Today's place of each, and what it is equal to where a config uses its name for a variable.
 _PLACES: dict[str, tuple[str, str]] = {
     'optimizer': ('optim_wrapper=dict(optimizer=...)', 'optim_wrapper.optimizer'),
@@ -70,7 +72,12 @@ def _is_variable(key: str, value: Any, today: Any) -> bool:
     """
     if key.endswith('_dataset') and isinstance(value, dict) and isinstance(today, dict):
         return 'type' in value and value['type'] == today.get('type')
-    return value == today
+    return rebuild(value, _without_scope) == rebuild(today, _without_scope)
+
+
+def _without_scope(node: dict) -> dict:
+    """Of one value inherited twice, mmengine notes the scope at one place only."""
+    return {key: value for key, value in node.items() if key != '_scope_'}
 
 
 def _get(config: Config, key: str) -> Any:

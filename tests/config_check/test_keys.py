@@ -89,3 +89,6 @@ def test_variables_of_an_old_name_are_fine(detector):
                  'optimizer': detector.optim_wrapper.optimizer, 'fp16': True, 'workflow': 'mine'}
     check_keys(changed(detector, variables))
     check_keys(changed(detector, {**variables, 'train_dataloader.dataset.ann_file': 'x.json'}))
+    # As MMSegmentation's do, of which mmengine notes the scope at one of the two places.
+    check_keys(changed(detector, {'optimizer': {
+        **detector.optim_wrapper.optimizer, '_scope_': 'mmseg'}}))
