@@ -1,7 +1,10 @@
 """Schedules and hooks that do not fit the length of the run or the scale of the metric."""
 from collections.abc import Iterator
 
+from mmengine.registry import METRICS
+
 from .context import ConfigContext, Finding
+from .lookup import find
 
 # A last milestone before this part of the run: the schedule was made for a shorter one.
 _EARLY = 0.5
@@ -84,9 +87,34 @@ def _check_span(where: str, scheduler: dict, length: float, unit: str) -> Iterat
 def _check_best(context: ConfigContext) -> Iterator[Finding]:
     hook = (context.config.get('default_hooks') or {}).get('checkpoint') or {}
     evaluator = context.config.get('val_evaluator') or {}
-    if hook.get('save_best') == 'auto' and isinstance(evaluator, dict) and (
+    best = hook.get('save_best')
+    if best == 'auto' and isinstance(evaluator, dict) and (
             evaluator.get('classwise') and 'Checked' not in str(evaluator.get('type'))):
         yield Finding(
             'warning', 'schedule', 'default_hooks.checkpoint.save_best', "'auto' takes the first "
             'figure, which with classwise=True is the AP of the first class',
             "save_best='coco/bbox_mAP', or type='CheckedCocoMetric' of the evaluator")
+    for name in [best] if isinstance(best, str) else best or ():
+        yield from _check_name(context, 'default_hooks.checkpoint.save_best', name)
+    for index, other in enumerate(context.config.get('custom_hooks') or []):
+        if str(other.get('type')).endswith('EarlyStoppingHook') and other.get('monitor'):
+            yield from _check_name(context, f'custom_hooks.{index}.monitor', other['monitor'])
+
+
+def _check_name(context: ConfigContext, where: str, name: str) -> Iterator[Finding]:
+    """Compare a metric's name with what the evaluators call theirs: ``coco/...``, say."""
+    prefixes = []
+    for _, metric in context.metrics('val'):
+        kind = find(metric.get('type'), METRICS, metric.get('_scope_') or context.scope)
+        prefix = metric.get('prefix') or getattr(kind, 'default_prefix', None)
+        if not prefix:
+            return
+        prefixes.append(prefix)
+    losses = any(str(hook.get('type')).endswith('ValLossHook')
+                 for hook in context.config.get('custom_hooks') or [])
+    if prefixes and name != 'auto' and name.partition('/')[0] not in prefixes and not (
+            losses and '/' not in name):
+        names = ' or '.join(f'{prefix}/...' for prefix in prefixes)
+        yield Finding('error', 'schedule', where, f'no metric is called {name!r}, those of '
+                      f'val_evaluator are {names}: the run would fail or never stop by it',
+                      f"'{prefixes[0]}/{name.rpartition('/')[2]}', if that is a metric")

@@ -47,9 +47,15 @@ def class_names(dataset: Any) -> tuple[str, ...] | None:
         tuple[str, ...] | None: In the order of the labels; None if it has no names.
 
     Raises:
-        UserError: If they are one text, or a name comes twice.
+        UserError: If they are one text, a name comes twice, or ``metainfo`` has another key that
+            is meant for them, such as ``CLASSES`` of early versions.
     """
-    names = (getattr(dataset, 'metainfo', None) or {}).get('classes')
+    meta = getattr(dataset, 'metainfo', None) or {}
+    strange = [key for key in meta if key != 'classes' and str(key).lower() in ('classes', 'class')]
+    if strange:
+        raise UserError(f'metainfo has {strange[0]!r}, which nothing reads: write '
+                        'metainfo=dict(classes=(...)).')
+    names = meta.get('classes')
     if names is None:
         return None
     check_names(names)

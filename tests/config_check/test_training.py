@@ -100,3 +100,25 @@ def test_schedules_that_fit(detector, scheduler):
     config = changed(detector, {})
     config.param_scheduler[1] = scheduler
     assert run(schedules, config) == []
+
+
+@pytest.mark.parametrize(('changes', 'where'), [
+    ({'default_hooks.checkpoint.save_best': 'bbox_mAP'}, 'default_hooks.checkpoint.save_best'),
+    ({'default_hooks.checkpoint.save_best': ['coco/bbox_mAP', 'accuracy/top1']},
+     'default_hooks.checkpoint.save_best'),
+    ({'custom_hooks': [dict(type='EarlyStoppingHook', monitor='bbox_mAP', min_delta=.001)]},
+     'custom_hooks.0.monitor')])
+def test_metrics_that_nobody_computes(detector, changes, where):
+    finding, = run(schedules, changed(detector, changes))
+    assert (finding.level, finding.where) == ('error', where)
+    assert 'those of val_evaluator are coco/...' in finding.message
+
+
+def test_metrics_that_are_computed(detector, classifier):
+    for config, name in ((detector, 'coco/segm_mAP'), (classifier, 'accuracy/top1'),
+                         (detector, 'auto')):
+        assert run(schedules, changed(config, {
+            'default_hooks.checkpoint.save_best': name})) == []
+    assert run(schedules, changed(detector, {
+        'default_hooks.checkpoint.save_best': 'loss',
+        'custom_hooks': [dict(type='ValLossHook')]})) == []

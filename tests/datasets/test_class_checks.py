@@ -81,3 +81,11 @@ def test_a_class_that_the_stock_data_set_drops_is_named(root):
     data.ann_file = str(root / 'other.json')
     with pytest.raises(UserError, match='no category for the classes green'):
         check_metric(None, data, 'train_dataloader.dataset')
+
+
+@pytest.mark.parametrize('key', ['CLASSES', 'Classes', 'class'])
+def test_another_key_for_the_classes_is_refused(root, key):
+    data = build(root)
+    data._metainfo[key] = data._metainfo['classes']
+    with pytest.raises(UserError, match=f"metainfo has '{key}'"):
+        check_heads(network(bbox_head=3), data)
