@@ -2,7 +2,8 @@
 import json
 
 import pytest
-from mmengine.dataset import RepeatDataset
+from mmdet.datasets import MultiImageMixDataset
+from mmengine.dataset import ClassBalancedDataset, ConcatDataset, RepeatDataset
 from mmengine.registry import DATASETS, METRICS, DefaultScope
 from torch import nn
 
@@ -37,9 +38,14 @@ def network(**numbers):
     return model
 
 
-@pytest.mark.parametrize('wrap', [lambda data: data, lambda data: RepeatDataset(data, 2)])
+@pytest.mark.parametrize('wrap', [
+    lambda data: data, lambda data: RepeatDataset(data, 2), lambda data: ConcatDataset([data] * 2),
+    lambda data: ClassBalancedDataset(data, .5),
+    lambda data: MultiImageMixDataset(data, [dict(type='Mosaic', img_scale=(64, 64))])],
+    ids=['alone', 'repeated', 'joined', 'balanced', 'mosaic'])
 def test_every_head_has_the_classes_of_the_data(root, wrap):
-    data = wrap(build(root))
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        data = wrap(build(root))
     # One class of proposals, and a backbone's own classifier.
     check_heads(network(bbox_head=3, rpn_head=1, backbone=1000), data)
     for name in ('bbox_head', 'mask_head', 'panoptic_head', 'head'):
