@@ -33,7 +33,7 @@ class TestReadme:
         assert len([line for line in text.splitlines() if line and line[0] != '|']) <= 13
         config, = set(re.findall(r'python tools/t(?:est|rain)\.py configs/(\S+)', text))
         assert config in ALL_CONFIGS and config.startswith(family.folder.name)
-        assert re.search(r'Paper:\s\[.+\]\(https://arxiv\.org/abs/\d{4}\.\d{5}\)', text)
+        assert re.search(r'Papers?:\s\[.+\]\(https://arxiv\.org/abs/\d{4}\.\d{5}\)', text)
         assert ('not reproduced here' in text.replace('\n', ' ')) == any(
             model.results for model in family.models)
 
