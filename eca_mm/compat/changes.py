@@ -66,6 +66,9 @@ CHANGES = (
            "mmengine's YAML loader would build the Python objects that a config names."),
     Change(file_backend.install, 'mmengine', 'all',
            'A file is whole or absent, whenever its writer is killed.'),
+    Change(file_backend.dump_whole_configs, 'mmengine', 'all',
+           'A run that is interrupted while it formats its config, for seconds, would leave an '
+           'empty one.'),
     Change(config_scope.find_bases_by_path, 'mmengine', 'all',
            'For every `_base_` of another package mmengine reads all metafiles of that package, '
            'which takes a second.'),

@@ -1,6 +1,9 @@
 """mmengine's file backend, with writes that leave no half files."""
+import functools
 from pathlib import Path
+from typing import Any
 
+from mmengine.config import Config
 from mmengine.fileio import LocalBackend, io, register_backend
 
 from eca_mm.utils.atomic_files import write_atomically
@@ -27,3 +30,17 @@ def install() -> None:
     register_backend('local', AtomicLocalBackend, force=True, prefixes='')
     # Backends created earlier would keep writing in place.
     io.backend_instances.clear()
+
+
+@functools.cache
+def dump_whole_configs() -> None:
+    """Have mmengine format a config before it opens the file, and write that completely."""
+    dump = Config.dump
+
+    @functools.wraps(dump)
+    def dump_whole(self: Config, file: str | Path | None = None) -> Any:
+        if file is None or not str(file).endswith('.py'):
+            return dump(self, file)
+        return write_atomically(self.pretty_text.encode(), file)
+
+    Config.dump = dump_whole
