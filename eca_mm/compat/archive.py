@@ -65,12 +65,30 @@ def open_archive(file: BinaryIO) -> tuple[torch._C.PyTorchFileReader, dict[str, 
 
 
 def _check_end(file: BinaryIO) -> None:
-    """Refuse a second end record, by which another reader finds another directory."""
+    """Refuse an end by which two readers may find two directories.
+
+    One reader looks for the directory before the end record, another where that says that it is.
+    """
     size = file.seek(0, os.SEEK_END)
-    # An end record takes 22 bytes and a comment of up to 64 kB.
-    file.seek(max(0, size - 2**16 - 22))
-    if file.read().count(b'PK\x05\x06') != 1:
+    # An end record takes 22 bytes and a comment of up to 64 kB, those of zip64 76 before it.
+    start = max(0, size - 2**16 - 22 - 76)
+    file.seek(start)
+    tail = file.read()
+    place = tail.find(b'PK\x05\x06')
+    if tail.count(b'PK\x05\x06') != 1 or place + 22 > len(tail):
         raise BrokenArchive('it has two directories')
+    length, offset, comment = struct.unpack('<2LH', tail[place + 12:place + 22])
+    end = start + place
+    if end + 22 + comment != size:
+        raise BrokenArchive('something follows its end')
+    if place >= 20 and tail[place - 20:place - 16] == b'PK\x06\x07':
+        end, record = end - 76, tail[max(0, place - 76):place - 20]
+        if (struct.unpack('<Q', tail[place - 12:place - 4])[0] != end
+                or record[:4] != b'PK\x06\x06'):
+            raise BrokenArchive('its directory can be read in two ways')
+        length, offset = struct.unpack('<2Q', record[40:56])
+    if offset + length != end:
+        raise BrokenArchive('its directory can be read in two ways')
 
 
 def _compare(file: BinaryIO, infos: list[zipfile.ZipInfo],

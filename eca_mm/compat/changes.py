@@ -60,6 +60,9 @@ CHANGES = (
            'Checkpoints load without running code from them, with what mmengine writes into them.'),
     Change(checkpoint_loading.keep_own_config, 'mmengine', 'all',
            'A resumed run would execute the config text that its checkpoint brings.'),
+    Change(checkpoint_loading.forget_foreign_files, 'mmengine', 'all',
+           'A resumed run would remove the file that its checkpoint names as the best one, '
+           'wherever it lies.'),
     Change(checkpoint_loading.read_config_of_checkpoint, 'mmengine', 'all',
            'Inferencers that are given weights alone would execute the config text in them.'),
     Change(data_files.load_yaml_safely, 'mmengine', 'all',

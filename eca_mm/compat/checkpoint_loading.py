@@ -8,6 +8,7 @@ from typing import Any
 
 from mmengine.config import ConfigDict
 from mmengine.fileio import get_file_backend
+from mmengine.hooks import CheckpointHook
 from mmengine.infer import BaseInferencer
 from mmengine.infer import infer as mmengine_infer
 from mmengine.runner import FlexibleRunner, Runner
@@ -103,6 +104,56 @@ def _keeping_config(resume: Any) -> Any:
         self.message_hub.update_info('cfg', self.cfg.pretty_text)
 
     return resume_keeping_config
+
+
+@functools.cache
+def forget_foreign_files() -> None:
+    """Have a resumed run leave files alone that its checkpoint names outside of its own folders.
+
+    When a better checkpoint is saved, mmengine removes the best one of before, whose path it takes
+    from the checkpoint that it resumed from: any file, in a forged one; the original run's best, in
+    a copied folder.
+    """
+    for runner in (Runner, FlexibleRunner):
+        runner.resume = _forgetting(runner.resume)
+
+
+def _forgetting(resume: Any) -> Any:
+    @functools.wraps(resume)
+    def resume_and_forget(self: Runner, *args: Any, **kwargs: Any) -> None:
+        resume(self, *args, **kwargs)
+        folders = [self.work_dir]
+        for hook in self.hooks:
+            out = getattr(hook, 'out_dir', None)
+            if isinstance(hook, CheckpointHook) and out:
+                folders += [out, os.path.join(out, os.path.basename(self.work_dir.rstrip('/')))]
+        keep_own_files(self.message_hub.runtime_info, folders)
+
+    return resume_and_forget
+
+
+def keep_own_files(info: dict, folders: list[str]) -> None:
+    """Drop or correct the checkpoints that a message hub names outside of a run's folders.
+
+    Args:
+        info (dict): ``runtime_info`` of a message hub; changed.
+        folders (list[str]): Where the run saves its checkpoints.
+    """
+    own = {os.path.realpath(folder) for folder in folders}
+    for name in [name for name in info if name == 'last_ckpt' or name.startswith('best_ckpt')]:
+        path = info[name]
+        if not isinstance(path, str) or '\0' in path:
+            del info[name]
+        elif os.path.realpath(os.path.dirname(path)) not in own or not path.endswith('.pth'):
+            here = os.path.join(folders[0], os.path.basename(path))
+            if path.endswith('.pth') and os.path.isfile(here):
+                info[name] = here
+            else:
+                del info[name]
+    if 'keep_ckpt_ids' in info:
+        ids = info['keep_ckpt_ids']
+        info['keep_ckpt_ids'] = [number for number in ids if type(number) is int] if isinstance(
+            ids, list) else []
 
 
 @functools.cache

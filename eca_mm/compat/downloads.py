@@ -76,10 +76,17 @@ def cached_path(url: str, folder: str) -> str:
     Raises:
         UserError: If it is not a web address.
     """
-    parts = urllib.parse.urlsplit(url)
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError as error:
+        raise UserError(f'{url} is not a web address ({error}): give a file, or an address that '
+                        'begins with http:// or https://.') from error
     if parts.scheme.lower() not in _SCHEMES or not parts.hostname:
         raise UserError(f'{url} is not an address that weights can be loaded from: give a file, or '
                         'an address that begins with http:// or https://.')
+    if parts.username is not None:
+        raise UserError(f'The address of {parts.hostname} holds a user name, which would end up in '
+                        'logs: download the file and give its path.')
     name = re.sub(r'[^\w.+-]', '_', os.path.basename(parts.path))[-100:].lstrip('.') or 'checkpoint'
     if names_hash(name):
         return os.path.join(folder, name)

@@ -161,7 +161,8 @@ def _is_tar(file: BinaryIO) -> bool:
     try:
         with tarfile.open(fileobj=file, mode='r:'):
             return True
-    except tarfile.TarError:
+    # A header may claim any size for the next one.
+    except (tarfile.TarError, MemoryError, OverflowError, ValueError, OSError):
         return False
 
 

@@ -1,12 +1,18 @@
 """What a resumed run takes from its checkpoint instead of its config."""
 import contextlib
 import logging
+import traceback
 from collections.abc import Iterator
 from itertools import chain
 
+import torch
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import nn
+
+from eca_mm.utils.errors import UserError
+from eca_mm.utils.explain import explain
+from eca_mm.utils.terminal import printable
 
 # What of a scheduler comes from its config; the rest is its state.
 _SCHEDULE = ('begin', 'end', 'milestones', 'gamma', 'step_size', 'T_max', 'total_iters', 'factor',
@@ -75,6 +81,59 @@ def tell_finished(runner: Runner) -> None:
                   f'({loop.iter} of {loop.max_iters} iterations); raise max_epochs or max_iters of '
                   'train_cfg to continue.',
                   logger='current', level=logging.WARNING)
+
+
+def check_meta(meta: object, checkpoint: str) -> dict:
+    """Make sure that a checkpoint says in numbers where its run was.
+
+    Args:
+        meta (object): Its entry ``'meta'``.
+        checkpoint (str): Its file.
+
+    Returns:
+        dict: The same.
+
+    Raises:
+        UserError: If an epoch, an iteration or a seed is not a number that it can be.
+    """
+    meta = meta if isinstance(meta, dict) else {}
+    for name, most in (('epoch', 2**53), ('iter', 2**53), ('seed', 2**32)):
+        value = meta.get(name)
+        if value is not None and not (type(value) is int and 0 <= value < most):
+            raise UserError(f'Checkpoint {checkpoint} cannot be resumed from: its {name} is '
+                            f'{printable(value)!r}, not a whole number from 0 on.')
+    return meta
+
+
+@contextlib.contextmanager
+def resumable(checkpoint: str) -> Iterator[None]:
+    """Report a checkpoint whose state does not fit the run in a sentence.
+
+    Args:
+        checkpoint (str): Its file.
+
+    Yields:
+        None: While it is being resumed from.
+
+    Raises:
+        UserError: If the optimizer, a schedule or mmengine's records cannot use what it holds.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, AssertionError,
+            RuntimeError) as error:
+        frames = traceback.walk_tb(error.__traceback__)
+        if isinstance(error, torch.cuda.OutOfMemoryError) or explain(error) is not None or any(
+                frame.f_code.co_name == 'build_from_cfg' for frame, _ in frames):
+            # Not the checkpoint's fault.
+            raise
+        reason = printable(str(error).partition('\n')[0] or type(error).__name__, 200)
+        raise UserError(f'Checkpoint {checkpoint} cannot be resumed from, its state does not fit '
+                        f'this run ({type(error).__name__}: {reason}): use the config that it was '
+                        'trained with, or start from its weights alone by --cfg-options '
+                        f'load_from={checkpoint}.') from error
 
 
 @contextlib.contextmanager

@@ -28,7 +28,14 @@ from .data_loaders import (
 from .distributed import prepare_processes
 from .loops import RepeatableEpochLoop, RepeatableIterLoop
 from .options import check_amp
-from .resuming import settings, tell_finished, tell_unused, without_pretrained
+from .resuming import (
+    check_meta,
+    resumable,
+    settings,
+    tell_finished,
+    tell_unused,
+    without_pretrained,
+)
 from .values import check_values
 from .weights import check_pretrained
 from .work_dir_lock import holder, locked
@@ -147,7 +154,9 @@ class CheckedRunner(Runner):
         path = self.cfg.get('load_from') if self.cfg.get('resume') else None
         if self.cfg.get('resume') and path is None:
             path = latest_checkpoint(self.work_dir)
-        return {} if path is None else CheckpointLoader.load_checkpoint(path, 'cpu').get('meta', {})
+        if path is None:
+            return {}
+        return check_meta(CheckpointLoader.load_checkpoint(path, 'cpu').get('meta'), path)
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
         """Call the hooks; a checkpoint gets the version of this package before it is saved."""
@@ -207,7 +216,8 @@ class CheckedRunner(Runner):
         """Resume from a checkpoint, which must fit the model and hold the optimizer's state."""
         self._must_match = True
         before = settings(self)
-        super().resume(filename, *args, **kwargs)
+        with resumable(filename):
+            super().resume(filename, *args, **kwargs)
         tell_unused(before, settings(self), filename)
         tell_finished(self)
 

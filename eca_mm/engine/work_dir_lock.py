@@ -57,7 +57,7 @@ def holder(work_dir: str | Path) -> str | None:
         str | None: The process; None if it is this one, or nobody.
     """
     path = Path(work_dir) / NAME
-    if fcntl is None or not path.is_file():
+    if fcntl is None or path.is_symlink() or not path.is_file():
         return None
     try:
         descriptor = os.open(path, os.O_RDWR)
@@ -78,7 +78,7 @@ def _take(path: Path) -> int | None:
         descriptor = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError) as error:
             if descriptor is None:
@@ -105,8 +105,10 @@ def _take(path: Path) -> int | None:
         os.close(descriptor)
     owner = {'host': socket.gethostname(), 'pid': os.getpid(),
              'since': time.strftime('%Y-%m-%d %H:%M:%S')}
+    # Another name of a file is not ours to write to, and a full disk does not matter here.
     with contextlib.suppress(OSError):
-        # A disk that is full does not matter here.
+        if os.fstat(descriptor).st_nlink > 1:
+            return descriptor
         os.ftruncate(descriptor, 0)
         os.write(descriptor, json.dumps(owner).encode())
     return descriptor

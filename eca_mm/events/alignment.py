@@ -6,6 +6,7 @@ their places in the *rectified* view.
 """
 from __future__ import annotations
 
+import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import cv2
 import numpy as np
 import yaml
 
+from eca_mm.compat.data_files import SafeYamlHandler
 from eca_mm.utils.errors import UserError
 
 from .arrays import Events
@@ -54,7 +56,9 @@ class Calibration:
             UserError: If it cannot be read, or lacks something or has it in another form.
         """
         try:
-            content = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
+            # Bounded in depth and in what its aliases stand for.
+            content = SafeYamlHandler().load_from_fileobj(
+                io.StringIO(Path(path).read_text(encoding='utf-8')))
         except (OSError, ValueError, yaml.YAMLError) as error:
             reason = getattr(error, 'strerror', None) or ' '.join(str(error).split())
             raise UserError(f'Calibration {path} cannot be read ({reason}); download it again.'

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from eca_mm.compat import load_checkpoint_file
+from eca_mm.compat.archive import BrokenArchive, open_archive
 from eca_mm.utils.errors import UserError
 from tests.support.hostile_files import dumped, zipped
 
@@ -175,3 +176,29 @@ def test_records_that_overlap_are_refused(tmp_path):
 
 def test_torchscript_is_not_run(tmp_path):
     refused(tmp_path, scripted(), 'TorchScript')
+
+
+def test_two_directories_of_which_the_end_names_one(tmp_path):
+    """Python looks for the directory before the end, torch where the end says that it is.
+
+    In the one before the end a record of 40 bytes has 4 MB: torch would read beyond its memory.
+    """
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, 'w') as archive:
+        archive.writestr('pad', bytes(4096))
+        archive.writestr('a/data.pkl', dumped({'w': 1}))
+        archive.writestr('a/data/0', bytes(40))
+        directory = archive.fp.tell()
+    content = bytearray(file.getvalue())
+    end = content.rindex(b'PK\x05\x06')
+    first, tail = content[directory:end], content[end:]
+    for change in ({}, {40: 4 << 20}):
+        second = bytearray(first)
+        for old, new in change.items():
+            second = second.replace(struct.pack('<2L', old, old), struct.pack('<2L', new, new))
+        forged = content[:directory] + first + second + tail
+        refused(tmp_path, forged, 'can be read in two ways|not a checkpoint')
+    refused(tmp_path, content + b'x', 'something follows its end|not a checkpoint')
+    # The same end without a second directory is fine: so nothing but that is refused.
+    with pytest.raises(BrokenArchive, match='two ways'):
+        open_archive(io.BytesIO(bytes(content[:directory] + first + first + tail)))

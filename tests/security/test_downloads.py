@@ -152,6 +152,14 @@ def test_other_schemes_are_refused(url):
     refused(url, 'cannot be loaded|not an address')
 
 
+def test_no_password_gets_into_a_log():
+    for url in ('https://me:secret@127.0.0.1/a.pth', 'http://token@127.0.0.1/a.pth'):
+        with pytest.raises(UserError, match='holds a user name') as caught:
+            downloads.load_url(url)
+        assert 'secret' not in str(caught.value) and 'token' not in str(caught.value)
+    refused('http://[::1/a.pth', 'is not a web address')
+
+
 @pytest.mark.parametrize('url, name', [
     ('http://h/../../a.pth', 'a.pth'), ('http://h/..', 'checkpoint'), ('http://h/', 'checkpoint'),
     ('http://h/%2e%2e%2fa.pth', '_2e_2e_2fa.pth'), ('http://h/.bashrc', 'bashrc'),

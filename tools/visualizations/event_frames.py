@@ -48,7 +48,7 @@ def main() -> None:
         try:
             with open(args.source, encoding='utf-8') as stream:
                 classes = [category['name'] for category in json.load(stream)['categories']]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise UserError(f'{args.source} is not an annotation file in COCO format ({error}).'
                             ) from error
         pictures = draw_records(args.source, root, classes, args.num)

@@ -44,7 +44,7 @@ def check_extent(value: Any, file_size: int = 0) -> None:
         TooLarge: If it is nested too deeply, contains itself or grows too large.
         ForbiddenName: If it holds a name of the list as a value.
     """
-    limit = MAX_EXPANSION + EXPANSION_PER_BYTE * file_size
+    limit = expansion_limit(file_size)
     sizes: dict[int, int] = {}
     # Of each container around the current one: itself, what is left of it, its size so far.
     path: list[list] = [[None, iter([value]), 0]]
@@ -72,6 +72,18 @@ def check_extent(value: Any, file_size: int = 0) -> None:
             raise TooLarge(f'containers nested more than {MAX_DEPTH} deep')
         if path and path[-1][2] > limit:
             raise TooLarge(f'parts that take more than {limit >> 20} MB when each is copied')
+
+
+def expansion_limit(file_size: int) -> int:
+    """Bytes that what a file holds may take.
+
+    Args:
+        file_size (int): Size of the file in bytes.
+
+    Returns:
+        int: The limit.
+    """
+    return MAX_EXPANSION + EXPANSION_PER_BYTE * file_size
 
 
 _END = object()

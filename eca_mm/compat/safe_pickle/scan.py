@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 
 import torch
 
-from .limits import check_extent
+from .limits import check_extent, expansion_limit
 from .unpickler import RestrictedUnpickler
 from .values import StorageNote
 
@@ -49,6 +49,8 @@ def scan(file: BinaryIO, check_storage: Callable[[str, int], None] | None = None
         pickle.UnpicklingError, ValueError, EOFError: If it is not a pickle, a truncated one, or one
             that would grow without bounds.
     """
-    value = _Scanner(file, check_storage).load()
+    scanner = _Scanner(file, check_storage)
+    scanner.limit = expansion_limit(file_size)
+    value = scanner.load()
     check_extent(value, file_size)
     return value

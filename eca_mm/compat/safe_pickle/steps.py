@@ -34,7 +34,7 @@ def _steps() -> dict[int, Step]:
         pickle.MARK: lambda self: self._push(MARK),
         pickle.POP: lambda self: self._discard(),
         pickle.POP_MARK: lambda self: self._items(),
-        pickle.DUP: lambda self: self._push(self._top()),
+        pickle.DUP: lambda self: self._push_again(self._top()),
         pickle.NONE: push(lambda self: None),
         pickle.NEWTRUE: push(lambda self: True),
         pickle.NEWFALSE: push(lambda self: False),

@@ -6,8 +6,10 @@ method for, it cannot do.
 """
 from __future__ import annotations
 
+import math
 import pickle
 import struct
+import sys
 from collections import Counter, OrderedDict
 from typing import Any, BinaryIO
 
@@ -16,6 +18,7 @@ import torch
 from mmengine.logging.history_buffer import HistoryBuffer
 
 from . import mmengine_values, names
+from .limits import TooLarge
 from .mmengine_values import NumpyType
 from .steps import LONGEST_NUMBER, MARK, REFUSED, STEPS
 from .values import ForbiddenName, Name, expect, is_count, key, kind_of, refuse
@@ -40,6 +43,8 @@ class RestrictedUnpickler:
         self._memo: dict[int, Any] = {}
         # Objects that exist but wait for their state, by identity.
         self._unbuilt: dict[int, Any] = {}
+        # Bytes of memory, roughly: an instruction of one byte may make a set of 216.
+        self.limit, self._spent = math.inf, 0
 
     def find_class(self, module: str, name: str) -> Any:
         """Look up a name; torch's subclass looks up its storages first."""
@@ -120,9 +125,24 @@ class RestrictedUnpickler:
 
     def _push(self, value: Any) -> None:
         self._stack.append(value)
+        if self.limit == math.inf:
+            return
+        shared = value is None or isinstance(value, (bool, Name)) or (
+            type(value) is int and -5 <= value <= 256)
+        self._spend(8 if shared else 8 + sys.getsizeof(value))
+
+    def _push_again(self, value: Any) -> None:
+        self._stack.append(value)
+        self._spend(8)
+
+    def _spend(self, nbytes: int) -> None:
+        self._spent += nbytes
+        if self._spent > self.limit:
+            raise TooLarge(f'parts that take more than {int(self.limit) >> 20} MB')
 
     def _top(self) -> Any:
-        self._push(self._pop())
+        if not self._stack or self._stack[-1] is MARK:
+            raise pickle.UnpicklingError('an instruction finds too little on the stack')
         return self._stack[-1]
 
     def _items(self) -> list:
@@ -149,11 +169,12 @@ class RestrictedUnpickler:
     def _get(self, index: int) -> None:
         if index not in self._memo:
             raise pickle.UnpicklingError('it refers to a value that there is not')
-        self._push(self._memo[index])
+        self._push_again(self._memo[index])
 
     def _put(self, index: int) -> None:
         expect(index >= 0, 'a negative place')
         self._memo[index] = self._top()
+        self._spend(100)
 
     # ---- containers ----
 
@@ -163,6 +184,7 @@ class RestrictedUnpickler:
         return list(zip(items[::2], items[1::2], strict=True))
 
     def _append(self, items: list) -> None:
+        self._spend(8 * len(items))
         if items:
             expect(type(self._top()) is list, f'an addition to a {kind_of(self._top())}')
             self._stack[-1].extend(items)
@@ -171,6 +193,7 @@ class RestrictedUnpickler:
 
     def _set_items(self, items: list) -> None:
         pairs, target = self._pairs(items), self._top()
+        self._spend(100 * len(pairs))
         if pairs:
             expect(type(target) in _DICTS, f'an entry of a {kind_of(target)}')
             for name, value in pairs:
@@ -178,6 +201,7 @@ class RestrictedUnpickler:
 
     def _add(self, items: list) -> None:
         target = self._top()
+        self._spend(70 * len(items))
         if items:
             expect(type(target) is set, f'an addition to a {kind_of(target)}')
             target.update(map(key, items))
@@ -218,6 +242,7 @@ class RestrictedUnpickler:
             mmengine_values.set_numpy_type(target, state)
         elif type(target) is np.ndarray and waits:
             mmengine_values.set_array(target, state)
+            self._spend(target.nbytes)
         elif type(target) is HistoryBuffer and waits:
             expect(type(state) is dict and not any(
                 id(value) in self._unbuilt for value in state.values()),
