@@ -44,7 +44,8 @@ def metadata_of(config: Config, meta: dict) -> dict[str, str]:
     """
     preprocessor = config.model.get('data_preprocessor') or config.get('data_preprocessor') or {}
     metadata: dict[str, Any] = {'eca_mm_version': __version__}
-    if 'mean' in preprocessor:
+    # None where the pipeline normalises, as it does for four channels, say.
+    if preprocessor.get('mean') is not None:
         to_rgb = preprocessor.get('bgr_to_rgb', preprocessor.get('to_rgb', False))
         metadata['preprocessing'] = dict(
             mean=list(preprocessor['mean']), std=list(preprocessor['std']),

@@ -24,9 +24,9 @@ _TOO_MANY_FILES = re.compile(r'Too many open files|received 0 items of ancdata')
 _KILLED_WORKER = re.compile(r'DataLoader worker \(pid[^)]*\)[^\n.]*')
 _NO_ARGUMENT = re.compile(r"(\w+)\.__init__\(\) missing .* arguments?: (.+)")
 # What to do with images of other numbers of channels.
-_CHANNELS = ('; for images of other numbers of channels leave mean, std and bgr_to_rgb (to_rgb) '
-             "out there and add dict(type='Normalize', mean=[...], std=[...], to_rgb=False) to the "
-             'pipelines')
+_CHANNELS = ('; for images of other numbers of channels set mean=None, std=None and '
+             'bgr_to_rgb=False (mmpretrain: to_rgb=False) there and add '
+             "dict(type='Normalize', mean=[...], std=[...], to_rgb=False) to the pipelines")
 
 
 def explain(error: BaseException) -> str | None:

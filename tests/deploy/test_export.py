@@ -160,6 +160,11 @@ def test_notes():
     assert json.loads(metadata['classes']) == ['cat', 'dog']
 
 
+def test_a_model_whose_pipeline_normalises_has_no_mean():
+    config = Config(dict(model=dict(data_preprocessor=dict(mean=None, std=None))))
+    assert 'preprocessing' not in metadata_of(config, {})
+
+
 def test_an_absent_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
     with pytest.raises(UserError, match='ONNX files need onnxruntime: run `pip install onnxrun'):
