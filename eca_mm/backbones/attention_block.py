@@ -1,6 +1,6 @@
 """What a residual block needs to carry an attention, in any network."""
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from numbers import Integral
 from typing import Any
 
@@ -9,7 +9,6 @@ from mmcv.cnn.bricks import ConvModule, build_plugin_layer
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
 from torch.utils.checkpoint import checkpoint
 
 from eca_mm.compat.registries import ours_first
@@ -20,6 +19,7 @@ from eca_mm.ops.accelerated_block_tail import accelerated_block_tail
 from eca_mm.ops.accelerated_ops import ACTIVATIONS
 from eca_mm.ops.forms import Fused, block_form
 from eca_mm.ops.inference_block import InferenceBlock
+from eca_mm.ops.running_statistics import keep_running_statistics
 from eca_mm.ops.training_block_tail import (
     can_fuse_block_tail,
     can_fuse_norm,
@@ -169,32 +169,6 @@ class AttentionBlock(nn.Module):
             return checkpoint(function, x, use_reentrant=False)
         return checkpoint(function, x, use_reentrant=False,
                           context_fn=lambda: (nullcontext(), keep_running_statistics(self)))
-
-
-@contextmanager
-def keep_running_statistics(module: nn.Module) -> Iterator[None]:
-    """Let normalisations update copies of their running statistics.
-
-    A forward pass that is run again in the backward pass, for checkpointing, would count its batch
-    twice.
-
-    Args:
-        module (nn.Module): What contains the normalisations.
-
-    Yields:
-        None: The statistics themselves are back in place afterwards.
-    """
-    norms = [m for m in module.modules() if isinstance(m, _NormBase) and m.training]
-    kept = [(m, name, value) for m in norms for name, value in m._buffers.items()
-            if value is not None]
-    try:
-        for norm, name, value in kept:
-            # In place would change what autograd has saved.
-            norm._buffers[name] = value.clone()
-        yield
-    finally:
-        for norm, name, value in kept:
-            norm._buffers[name] = value
 
 
 def attention_per_block(attention: dict | Sequence | None,
