@@ -98,7 +98,8 @@ class InferenceBlockTail(nn.Module):
             return False
         if identity is not None and (identity.shape != out.shape or identity.dtype != out.dtype):
             return False
-        return block_form(out, self.fused) == 'accelerator'
+        # No kernel starts for an empty batch.
+        return out.numel() > 0 and block_form(out, self.fused) == 'accelerator'
 
     def _merge(self, out: Tensor, identity: Tensor | None, overwrite: bool) -> Tensor:
         if identity is not None and supports_fused_tail(self.attention):
