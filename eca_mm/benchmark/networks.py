@@ -1,6 +1,7 @@
 """The networks that the benchmark compares, by name, with the same weights wherever they can."""
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +22,11 @@ from .timm_networks import TimmResNet, fold
 
 # How a network's name ends, and what that means.
 FORMS = {'': 'the form that is trained', 'unfused': 'the same without the fused tail',
-         'folded': 'BN folded', 'fused': 'the inference form'}
+         'folded': 'BN folded', 'fused': 'the inference form',
+         'accelerated': 'the form that is trained, in Triton kernels on CUDA',
+         'fused_accelerated': 'the inference form, in Triton kernels on CUDA'}
+
+_TRAINED, _INFERRED = ('', 'unfused', 'accelerated'), ('', 'fused', 'fused_accelerated')
 
 
 @dataclass(frozen=True)
@@ -115,18 +120,19 @@ def parse_entry(text: str, training: bool) -> BenchmarkEntry:
     network, form = _groups(r'(.+?)(?<!:)(?::(?!:)(\w*))?', text)
     forms: tuple[str, ...]
     if network.endswith(('.py', '.yml', '.yaml', '.json')):
-        forms = ('', 'unfused') if training else ('', 'fused')
+        forms = _TRAINED if training else _INFERRED
         entry = BenchmarkEntry(Path(network).stem + (form and f'_{form}'), network, form)
     else:
-        network, form = _groups(r'(.+?)(?:_(folded|fused|unfused))?', text)
+        network, form = _groups(
+            r'(.+?)(?:_(folded|unfused|(?:fused_)?accelerated|fused))?', text)
         if network not in NETWORKS:
             raise UserError(f'There is no network {text!r}; give the path of a config or one of '
                             f'{", ".join(sorted(NETWORKS))}.')
         ours = NETWORKS[network].config and network != NETWORKS[network].plain
         if training:
-            forms = ('', 'unfused') if ours else ('', )
+            forms = _TRAINED if ours else ('', )
         else:
-            forms = ('', 'fused') if ours else ('', 'folded')
+            forms = _INFERRED if ours else ('', 'folded')
             if network == NETWORKS[network].plain:
                 forms = ('', 'folded', 'fused')
         entry = BenchmarkEntry(text, network, form)
@@ -186,12 +192,14 @@ def build_entry(entry: BenchmarkEntry, pool: WeightPool, all_levels: bool = Fals
             model = build_model(config)
         known_as = {name: name for name in model.state_dict()}
         # Folding alone leaves the memory format as it is.
-        to_inference = to_inference_form if entry.form == 'folded' else fuse
+        to_inference = {'folded': to_inference_form,
+                        'fused_accelerated': partial(fuse, fused=True)}.get(entry.form, fuse)
     _randomize(model)
     pool.share(model, known_as)
     if all_levels and to_inference is not fold and not isinstance(model, BaseDetector):
         model = model.backbone
-    return to_inference(model) if entry.form in ('folded', 'fused') else model
+    inferred = ('folded', 'fused', 'fused_accelerated')
+    return to_inference(model) if entry.form in inferred else model
 
 
 def _config(entry: BenchmarkEntry) -> Config:
@@ -200,8 +208,8 @@ def _config(entry: BenchmarkEntry) -> Config:
     else:
         config = load_config(entry.network)
     backbone = config.model.backbone
-    if entry.form == 'unfused':
-        backbone.fused = False
+    if entry.form in ('unfused', 'accelerated'):
+        backbone.fused = entry.form == 'accelerated'
     if entry.without_attention:
         for key in ('attention', 'kernel_size', 'plugins', 'conv2_cfg'):
             backbone.pop(key, None)
