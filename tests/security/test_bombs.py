@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from eca_mm.compat import load_checkpoint_file
-from eca_mm.compat.safe_pickle.limits import EXPANSION_PER_BYTE, MAX_EXPANSION
+from eca_mm.compat.safe_pickle import limits
 from eca_mm.utils.errors import UserError
 from tests.support.hostile_files import legacy, text, zipped
 
@@ -58,8 +58,8 @@ BOMBS = {
 NUMBERS = b'](' + b''.join(b'J' + n.to_bytes(4, 'little') for n in range(10**4)) + b'eq\x00'
 # Instructions of a byte or two that take hundreds: more than the file may stand for.
 MANY = {
-    'sets': b'\x8f' * (3 << 20), 'sets in the memo': b'\x8f\x940' * (2 << 20) + b'}',
-    'dicts': b'}' * (6 << 20), 'copies of a list': NUMBERS + b'c__builtin__\nset\nq\x01' + (
+    'sets': b'\x8f' * 2**18, 'sets in the memo': b'\x8f\x940' * 2**17 + b'}',
+    'dicts': b'}' * 2**18, 'copies of a list': NUMBERS + b'c__builtin__\nset\nq\x01' + (
         b'h\x01h\x00\x85R' * 1000),
     'copies of a text': text('a' * 10**6) + b'q\x00c_codecs\nencode\nq\x01' + (
         b'h\x01h\x00X\x06\x00\x00\x00latin1\x86R' * 400),
@@ -67,7 +67,8 @@ MANY = {
 
 
 @pytest.mark.parametrize('name', MANY)
-def test_memory_is_bounded_while_reading(name, tmp_path):
+def test_memory_is_bounded_while_reading(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, 'MAX_EXPANSION', 2**22)
     path = tmp_path / 'a.pth'
     path.write_bytes(zipped(b'\x80\x02' + MANY[name] + b'.'))
     tracemalloc.start()
@@ -77,7 +78,7 @@ def test_memory_is_bounded_while_reading(name, tmp_path):
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 2 * (MAX_EXPANSION + EXPANSION_PER_BYTE * path.stat().st_size)
+    assert peak < 3 * limits.expansion_limit(path.stat().st_size)
 
 
 @pytest.mark.parametrize('pack', [zipped, legacy])
