@@ -11,5 +11,6 @@ train_dataloader = dict(
     batch_sampler=dict(type='SeededBatchSampler'), dataset=dict(pipeline=train_pipeline))
 # The same network, with ECA in it.
 model = dict(backbone=dict(
+    # _delete_: the arguments of the stock backbone are those of the network inside.
     _delete_=True, type='WithAttention', network={{_base_.model.backbone}},
     attention=dict(type='ECALayer')))

@@ -3,7 +3,7 @@ _base_ = 'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'
 # CSPNeXt's channel attention becomes ECA; everything else is the stock backbone.
 model = dict(
     backbone=dict(
-        _delete_=True,
+        _delete_=True,  # its arguments are those of the network inside
         type='WithAttention',
         attention=dict(type='ECALayer'),
         network=dict(

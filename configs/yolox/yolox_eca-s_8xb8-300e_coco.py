@@ -3,6 +3,7 @@ _base_ = 'mmdet::yolox/yolox_s_8xb8-300e_coco.py'
 # The same backbone with ECA in its residual blocks; as in the stock config nothing is pretrained.
 model = dict(
     backbone=dict(
+        # _delete_: the arguments of the stock backbone are those of the network inside.
         _delete_=True, type='WithAttention', network={{_base_.model.backbone}},
         attention=dict(type='ECALayer')))
 

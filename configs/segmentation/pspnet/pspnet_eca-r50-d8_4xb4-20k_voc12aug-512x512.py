@@ -9,5 +9,6 @@ model = dict(
     pretrained=None,
     # The same backbone, with ECA in every block.
     backbone=dict(
+        # _delete_: the arguments of the stock backbone are those of the network inside.
         _delete_=True, type='WithAttention', network={{_base_.model.backbone}},
         attention=dict(type='ECALayer')))
