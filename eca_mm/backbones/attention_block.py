@@ -134,7 +134,7 @@ class AttentionBlock(nn.Module):
         Returns:
             Tensor: Its output of shape (N, C_out, H', W').
         """
-        if not (self.training and type(layer) is ConvModule
+        if not (self.training and not is_captured() and type(layer) is ConvModule
                 and layer.order == ('conv', 'norm', 'act') and layer.with_norm
                 and layer.with_activation and not has_hooks(layer)
                 and block_form(x, self.fused) == 'accelerator'):
