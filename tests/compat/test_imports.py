@@ -28,7 +28,7 @@ for module in (mmengine.registry, mmdet.registry, mmpretrain.registry):
             for key, entry in sorted(registry.module_dict.items()):
                 # The class that its module holds, not one left over from a failed import.
                 home = sys.modules[entry.__module__]
-                same = getattr(home, entry.__name__, entry) is entry
+                same = getattr(home, getattr(entry, '__name__', key), entry) is entry
                 registered.append([module.__name__, name, key, same])
 for name in sorted(sys.modules):
     parent, _, child = name.rpartition('.')

@@ -94,6 +94,7 @@ def test_maps_in_channels_last_and_doubles_are_read_right():
     assert kept.equal(same) and found.allclose(expected.double())
 
 
+@pytest.mark.slow
 def test_operators_built_for_another_torch(tmp_path):
     source = 'raise ImportError("undefined symbol: _ZN2at4_ops5zeros")'
     run = run_with_extension(tmp_path, source, 'import eca_mm')

@@ -4,6 +4,8 @@ import sys
 
 import pytest
 
+from tests.support.marks import few_by_default
+
 PROJECT = '''
 import {registry}
 from torch import nn
@@ -47,7 +49,7 @@ for name, expected in (('CBAM', 'project'), ('eca_mm.CBAM', 'eca_mm.layers.cbam'
 '''
 
 
-@pytest.mark.parametrize('first', ['project', 'eca_mm'])
+@pytest.mark.parametrize('first', few_by_default(['project', 'eca_mm'], 0))
 @pytest.mark.parametrize(('registry', 'scope'), [('mmengine.registry', None),
                                                  ('mmdet.registry', 'mmdet')])
 def test_a_class_of_the_same_name(tmp_path, first, registry, scope):

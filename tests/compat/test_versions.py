@@ -117,6 +117,7 @@ def test_transformers_5(tmp_path):
     assert 'UserError: mmpretrain 1.2.0 cannot be imported with transformers 5.2.0' in errors[-1]
 
 
+@pytest.mark.slow
 def test_a_torchvision_whose_operators_do_not_load(tmp_path):
     # The error of a torchvision for another torch on import, if its metadata is silent.
     package = tmp_path / 'torchvision'

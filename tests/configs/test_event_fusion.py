@@ -31,8 +31,8 @@ def batch(size: int = 64) -> dict:
 
 
 @pytest.mark.parametrize('name', [
-    name if name.endswith('2xr50-eca_fpn_dsec.py') else pytest.param(name, marks=pytest.mark.slow)
-    for name in EVENT_CONFIGS])
+    name if name.endswith('retinanet_2xr50-eca_fpn_dsec.py') else pytest.param(
+        name, marks=pytest.mark.slow) for name in EVENT_CONFIGS])
 def test_two_iterations(name):
     torch.manual_seed(0)
     config = load(name)

@@ -73,6 +73,7 @@ def test_preprocessing_is_that_of_the_weights(model, theirs):
 
 
 @pytest.mark.parametrize('depth', [50, pytest.param(101, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_detector_learns_from_converted_weights(depth, tmp_path, monkeypatch):
     config = load(f'timm_faster_rcnn/faster-rcnn_eca-r{depth}d_fpn_8xb2-1x_coco.py')
     classifier = build_model(load(path(f'eca-resnet{depth}d')))

@@ -92,6 +92,7 @@ def test_torch_export_of_a_pyramid_wants_maps_of_more_than_one_pixel(tmp_path):
         compare(model, path, 'torch-export', shapes_to_try(SHAPE))
 
 
+@pytest.mark.slow
 def test_onnx_file_of_a_pyramid(tmp_path):
     metadata = {'classes': json.dumps(['cat', 'dog'])}
     model, path = written(pyramid(), tmp_path, 'onnx', metadata=metadata)

@@ -60,6 +60,7 @@ def test_wheel_works_outside_the_repository(installed, tmp_path):
     assert backbone == 'ECAResNet'
 
 
+@pytest.mark.slow
 def test_editable_install_works_outside_the_repository(source, tmp_path):
     environment = Environment(tmp_path / 'env')
     environment.install('-e', source)
@@ -67,6 +68,7 @@ def test_editable_install_works_outside_the_repository(source, tmp_path):
     assert f'{source}/eca_mm/__init__.py ECAResNet' in output
 
 
+@pytest.mark.slow
 def test_plain_python_path_works(source, tmp_path, monkeypatch):
     monkeypatch.setenv('PYTHONPATH', str(source))
     output = Environment(tmp_path / 'env').run(tmp_path, '-W', 'ignore', '-c', GET_CONFIG)

@@ -9,6 +9,7 @@ from eca_mm.datasets.event_frame_scenes import draw_event_scenes
 from eca_mm.engine.runner import build_runner
 from eca_mm.visualization.event_demo import row_config
 from tests.support.catalog import ROOT
+from tests.support.marks import few_by_default
 
 CONFIG = str(ROOT / 'configs/demo/retinanet_2xr18-eca_fpn_1xb16-300it_events.py')
 
@@ -34,7 +35,7 @@ def weights(path) -> dict:
     return torch.load(path, weights_only=False)['state_dict']
 
 
-@pytest.mark.parametrize('workers', [0, 1])
+@pytest.mark.parametrize('workers', few_by_default([0, 1], 1))
 def test_resumed_run_ends_with_the_same_weights(data, tmp_path, workers):
     whole, resumed = tmp_path / 'whole', tmp_path / 'resumed'
     build_runner(small(data, whole, workers)).train()

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from eca_mm.engine.frozen_attention import META
 from eca_mm.engine.runner import CheckedRunner
+from tests.support.marks import few_by_default
 from tests.support.processes import free_port
 
 SMALL = dict(base_channels=4, stem_channels=4, out_indices=(3, ), frozen_stages=1)
@@ -156,7 +157,7 @@ def _process(rank, port, folder, kind, launcher, backbone, load_from, queue):
 
 
 @pytest.mark.parametrize('kind', ['with', 'without'])
-@pytest.mark.parametrize('runner_type', [Runner, CheckedRunner])
+@pytest.mark.parametrize('runner_type', few_by_default([Runner, CheckedRunner], 1))
 def test_two_processes(runner_type, kind, backbone, weights, tmp_path):
     context = multiprocessing.get_context('fork')
     queue, port = context.Queue(), free_port()

@@ -8,13 +8,13 @@ import torch
 from eca_mm.compat import load_checkpoint_file
 from eca_mm.datasets.repeatable import SeededBatchSampler, SeededIndex
 from eca_mm.engine import CheckedRunner
+from tests.support.marks import few_by_default
 from tests.support.points import ENDLESS, EPOCHS, ITERS, LOADED, SHUFFLED, config, flat
 
 
 @pytest.mark.parametrize(('loop', 'sampler', 'workers'), [
-    (EPOCHS, SHUFFLED, 0), (EPOCHS, SHUFFLED, 2), (ITERS, ENDLESS, 0), (ITERS, SHUFFLED, 0),
-    # At the end PyTorch waits five seconds for each worker that has batches left.
-    pytest.param(ITERS, ENDLESS, 2, marks=pytest.mark.slow)])
+    (EPOCHS, SHUFFLED, 2), (ITERS, ENDLESS, 0),
+    *few_by_default([(EPOCHS, SHUFFLED, 0), (ITERS, SHUFFLED, 0), (ITERS, ENDLESS, 2)])])
 def test_a_resumed_run_is_the_same_run(tmp_path, monkeypatch, loop, sampler, workers):
     # mmengine sleeps two seconds between the epochs of an endless loop.
     monkeypatch.setattr('mmengine.runner.loops.time.sleep', lambda seconds: None)
@@ -60,6 +60,7 @@ def test_augmentation_does_not_depend_on_the_number_of_workers(tmp_path):
     lambda data: {'type': 'RepeatDataset', 'times': 2, 'dataset': data},
     lambda data: {'type': 'ConcatDataset', 'datasets': [data, data]},
 ])
+@pytest.mark.slow
 def test_data_sets_in_data_sets(tmp_path, wrapper):
     weights = []
     for workers in (0, 2):

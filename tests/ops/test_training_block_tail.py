@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from eca_mm.layers import ECALayer, SELayer
 from eca_mm.ops.training_block_tail import can_fuse_block_tail, training_block_tail
 from tests.conftest import needs_half_on_cpu
+from tests.support.marks import few_by_default
 
 FORMATS = [torch.contiguous_format, torch.channels_last]
 
@@ -40,7 +41,7 @@ class Tail(nn.Module):
         return training_block_tail(z, self.norm, self.attention, identity, self.activate)
 
 
-@pytest.mark.parametrize('attention', [ECALayer, SELayer])
+@pytest.mark.parametrize('attention', few_by_default([ECALayer, SELayer], 0))
 @pytest.mark.parametrize('training', [True, False])
 @pytest.mark.parametrize('activate,shortcut', [(True, True), (False, True), (False, False)])
 def test_gradcheck(attention, training, activate, shortcut):

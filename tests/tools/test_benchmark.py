@@ -48,6 +48,7 @@ def test_training_of_a_config_and_of_networks(tmp_path):
     assert saved[stem] == pytest.approx(1, abs=.01)
 
 
+@pytest.mark.slow
 def test_detectors(tmp_path):
     done = run_tool(tmp_path, TOOL, '--mode', 'detector', '--shape', 64, 96, *QUICK, '--json',
                     'b.json', '--models', 'retinanet_eca_r50_fused')
@@ -57,6 +58,7 @@ def test_detectors(tmp_path):
     assert figures['settings']['batch'] == 1
 
 
+@pytest.mark.slow
 def test_the_papers_speeds(tmp_path):
     done = run_tool(tmp_path, TOOL, '--mode', 'paper', *TINY, '--json', 'b.json', '--chart',
                     'b.png', '--models', 'MobileNetV2/ECA-Net')
@@ -80,6 +82,7 @@ def test_scaling(tmp_path):
     assert figures['start']['ECA'] == [1, 64, 4, 4] and figures['start']['NL'] == [1, 64, 2, 2]
 
 
+@pytest.mark.slow
 def test_roofline(tmp_path):
     done = run_tool(tmp_path, TOOL, '--mode', 'roofline', *TINY, '--json', 'b.json', '--models',
                     'se_resnet18')

@@ -13,6 +13,7 @@ TOOL = 'visualizations/channel_weights.py'
 MODEL = ('cls.py', 'work_dirs/cls/epoch_1.pth')
 
 
+@pytest.mark.slow
 def test_two_models_side_by_side(trained):
     done = run_tool(trained, TOOL, *MODEL, *MODEL, '--labels', 'first', 'second', '--classes',
                     'red=sun', 'blue', '--out', 'out/w.png', '--json', 'w.json')

@@ -14,6 +14,7 @@ val_cfg = dict(type='ValLoop')
 """
 
 
+@pytest.mark.slow
 def test_resumed_run_beside_another(tmp_path):
     samples.draw_coco(tmp_path / 'coco')
     config = samples.write_config(tmp_path / 'det.py', samples.DETECTION, tmp_path / 'coco',

@@ -49,6 +49,7 @@ def test_two_processes_draw_every_image_of_folders_with_alike_names(trained):
     assert drawn == {path.relative_to(data) for path in data.rglob('*.png')}
 
 
+@pytest.mark.slow
 def test_an_invalid_loss_in_one_process_stops_both(trained):
     result = run_script(
         trained, 'dist_train.sh', 'cls.py', 2, '--work-dir', 'runs', '--cfg-options',
@@ -117,6 +118,7 @@ def test_more_gpus_than_there_are(folder):
     assert 'GPUs are asked for' in result.stderr
 
 
+@pytest.mark.slow
 def test_slurm_jobs(trained):
     """With a stand-in for srun that starts two tasks on this machine."""
     srun = trained / 'bin' / 'srun'

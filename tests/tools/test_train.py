@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from eca_mm.compat import load_checkpoint_file
+from tests.support.marks import few_by_default
 from tests.support.processes import run_tool
 
 
@@ -142,7 +143,7 @@ model['backbone']['init_cfg'] = dict(
     fails(run_tool(trained, 'train.py', 'cls.py'), "'encoder.'", '0 weights match')
 
 
-@pytest.mark.parametrize('workers', [0, 1])
+@pytest.mark.parametrize('workers', few_by_default([0, 1], 1))
 @pytest.mark.parametrize(('damage', 'reason'), [
     (lambda path: path.unlink(), 'No such file'),
     (lambda path: path.write_bytes(b''), '0 bytes'),
@@ -160,7 +161,8 @@ def test_a_bad_image_of_a_class_is_named(folder):
     fails(run_tool(folder, 'train.py', 'cls.py'), str(folder / 'classes/green/2.png'), '0 bytes')
 
 
-@pytest.mark.parametrize(('config', 'image'), [('det.py', 'id 3 '), ('cls.py', 'green/0.png')])
+@pytest.mark.parametrize(('config', 'image'), few_by_default(
+    [('det.py', 'id 3 '), ('cls.py', 'green/0.png')], 0))
 def test_a_nan_loss_stops_the_run(folder, config, image):
     # The first step throws the weights far away; the second loss is NaN or infinite.
     result = run_tool(
