@@ -13,6 +13,7 @@ from tests.support.processes import run_tool
 DEMO = ROOT / 'configs' / 'demo'
 
 
+@pytest.mark.slow
 def test_detector_on_eight_coco_images(tmp_path, coco_root):
     config = DEMO / 'faster-rcnn_eca-r18_fpn_1xb4_coco8.py'
     trained = run_tool(tmp_path, 'train.py', config, '--work-dir', 'work', '--cfg-options',

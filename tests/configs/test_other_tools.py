@@ -62,6 +62,7 @@ def test_mmdet(tmp_path):
     assert 'Average Precision' in train(mmdet, DETECTION, tmp_path)
 
 
+@pytest.mark.slow
 def test_mmpretrain(tmp_path):
     draw_classes(tmp_path / 'data')
     assert 'accuracy/top1' in train(mmpretrain, CLASSIFICATION, tmp_path)

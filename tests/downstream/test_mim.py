@@ -50,6 +50,7 @@ def test_models_by_name(installed, seen):
     assert seen['backbone'] == 'ECAResNet'
 
 
+@pytest.mark.slow
 def test_tools_run_from_the_wheel(installed, seen, tmp_path):
     printed = installed.run(
         tmp_path, f'{seen["mim"]}/tools/analysis_tools/complexity.py',

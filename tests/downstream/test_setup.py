@@ -26,6 +26,7 @@ def make_setup(checkout, *variables):
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
+@pytest.mark.slow
 def test_it_installs_once_and_again_only_after_a_failure_or_a_change(checkout):
     environment = Environment(checkout / '.venv')
     requirements = checkout / 'requirements' / 'runtime.txt'

@@ -84,6 +84,7 @@ def train(environment, project, name, text, tool):
     return [json.loads(line) for line in log.read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_detector_that_inherits_ours(installed, project):
     steps = train(installed, project, 'detector', INHERITS_OUR_DETECTOR,
                   tools(installed) / 'train.py')

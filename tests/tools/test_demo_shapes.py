@@ -1,10 +1,12 @@
 """The demo from the first command to the last, with a training too short to succeed."""
 import cv2
+import pytest
 
 from eca_mm.datasets.shapes import make_shapes
 from tests.support.processes import run_tool
 
 
+@pytest.mark.slow
 def test_demo(tmp_path):
     root = tmp_path / 'demo'
     make_shapes(root / 'data', num_train=8, num_val=4)

@@ -4,6 +4,7 @@ import json
 import pytest
 
 from eca_mm.benchmark.data_profile import DataProfile, Loading, worker_choices
+from tests.support.marks import few_by_default
 from tests.support.processes import run_tool
 
 
@@ -26,7 +27,8 @@ def test_numbers_of_workers():
     assert worker_choices()[0] == 0
 
 
-@pytest.mark.parametrize(('config', 'batch', 'iterations'), [('cls.py', 4, 3), ('det.py', 2, 2)])
+@pytest.mark.parametrize(('config', 'batch', 'iterations'), few_by_default(
+    [('cls.py', 4, 3), ('det.py', 2, 2)], 1))
 def test_profile(folder, config, batch, iterations):
     result = run_tool(folder, 'train.py', config, '--profile-data', '0', '1', '--work-dir', 'work')
     assert result.returncode == 0, result.stderr
