@@ -8,6 +8,8 @@ from tests.support.processes import run_tool
 PRESS = """
 def _press(*args, **kwargs):
     import os, signal, time
+    # A shell's background jobs, and what they start, ignore the signal.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(5)
 """
