@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_flatten
 
 from .networks import WeightPool, build_entry, parse_entry
 from .report import Report
@@ -52,7 +52,7 @@ class OperationCounter(TorchDispatchMode):
         name = str(func)
         if not (func.is_view or name.startswith(('aten.empty', 'aten.new_empty'))):
             size = sum(value.numel() * value.element_size()
-                       for value in tree_leaves((args, kwargs, result))
+                       for value in tree_flatten((args, kwargs, result))[0]
                        if isinstance(value, Tensor))
             self.operations += 1
             self.bytes += size

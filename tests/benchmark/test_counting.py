@@ -12,6 +12,11 @@ from eca_mm.benchmark.counting import (
 )
 from eca_mm.benchmark.networks import WeightPool, build_entry, parse_entry
 from eca_mm.benchmark.steps import Settings
+from eca_mm.ops import accelerated_ops
+
+# Older PyTorch runs some modules in other operators, too.
+needs_custom_ops = pytest.mark.skipif(not accelerated_ops.HAS_CUSTOM_OPS,
+                                      reason='the form for accelerators needs PyTorch 2.4')
 
 
 def counts(name, training, **options):
@@ -29,6 +34,7 @@ def test_bytes_of_inputs_and_outputs():
     assert counter.by_name['aten.add.Tensor'] == (1, 3 * 96)
 
 
+@needs_custom_ops
 @pytest.mark.parametrize('name, training, expected', [
     ('resnet50', True, (400, 50.2)), ('eca_resnet50_unfused', True, (592, 70.0)),
     ('resnet50_fused', False, (119, 15.2))])
@@ -36,6 +42,7 @@ def test_known_counts(name, training, expected):
     assert counts(name, training) == expected
 
 
+@needs_custom_ops
 def test_attention_moves_no_more_than_the_plain_network():
     """Counted in the form for accelerators, whose operators start one kernel each."""
     operations, moved = counts('eca_resnet50', True)
@@ -44,6 +51,7 @@ def test_attention_moves_no_more_than_the_plain_network():
     assert operations <= 140 and moved <= 15.2
 
 
+@needs_custom_ops
 @pytest.mark.slow
 def test_other_attentions_and_networks():
     operations, moved = counts('se_resnet50', True)
