@@ -55,7 +55,8 @@ def refuse_random_weights() -> None:
 
     # Other modules, the user's among them, may have imported it by name already.
     for holder in list(sys.modules.values()):
-        if vars(holder).get('get_model') is get_model:
+        # None stands for a module that must not be imported.
+        if getattr(holder, '__dict__', {}).get('get_model') is get_model:
             holder.get_model = with_weights  # type: ignore[attr-defined]
 
 

@@ -18,16 +18,22 @@ class BadValue(NamedTuple):
 
 
 class _Number(NamedTuple):
-    """A number from ``least`` to ``most``; ``above`` excludes ``least`` itself."""
+    """A number from ``least`` to ``most``.
+
+    ``above`` excludes ``least`` itself, ``infinite`` allows infinity, also as the text ``'inf'``.
+    """
 
     least: float = 0
     most: float = math.inf
     whole: bool = False
     above: bool = False
+    infinite: bool = False
 
 
 _COUNT, _FROM_ONE = _Number(whole=True), _Number(1, whole=True)
 _POSITIVE, _ANY, _SHARE = _Number(above=True), _Number(-math.inf), _Number(0, 1)
+# PyTorch clips by the largest gradient with the norm 'inf', and only measures with the limit 'inf'.
+_CLIP = _Number(above=True, infinite=True)
 # mmengine takes -1 for never, or for no limit.
 _OR_NEVER = _Number(-1, whole=True)
 
@@ -95,10 +101,13 @@ def _optimizers(wrapper: object, where: str) -> Iterator[BadValue]:
             or (isinstance(scale, float) and _is_within(scale, _POSITIVE))):
         yield BadValue(f'{where}.loss_scale', scale, "'dynamic', a dict or a float above 0")
     yield from _numbers(wrapper.get('clip_grad'), f'{where}.clip_grad',
-                        {'max_norm': _POSITIVE, 'clip_value': _POSITIVE, 'norm_type': _POSITIVE})
+                        dict.fromkeys(('max_norm', 'clip_value', 'norm_type'), _CLIP))
     optimizer = wrapper.get('optimizer')
     if isinstance(optimizer, dict):
-        yield from _numbers(optimizer, f'{where}.optimizer', _OPTIMIZER)
+        # Adafactor's eps is a pair.
+        pair = isinstance(optimizer.get('eps'), list | tuple)
+        yield from _numbers(optimizer, f'{where}.optimizer', {
+            key: limit for key, limit in _OPTIMIZER.items() if not (pair and key == 'eps')})
         betas = optimizer.get('betas')
         if betas is not None and not (isinstance(betas, list | tuple) and len(betas) >= 2 and all(
                 _is_number(beta) and 0 <= beta < 1 for beta in betas)):
@@ -150,6 +159,8 @@ def _numbers(part: object, where: str, limits: dict[str, _Number]) -> Iterator[B
 
 
 def _is_within(value: object, limit: _Number) -> bool:
+    if limit.infinite and value in (math.inf, 'inf'):
+        return True
     if not _is_number(value) or (limit.whole and value != int(value)):  # type: ignore[call-overload]
         return False
     return limit.least <= value <= limit.most and not (  # type: ignore[operator]

@@ -1,4 +1,5 @@
 """Triton if it is installed; PyTorch's CUDA wheels bring it, most others do not."""
+import os
 from typing import Any
 
 try:
@@ -17,4 +18,5 @@ def jit(function: Any) -> Any:
 
 def interpreted() -> bool:
     """Whether kernels run in Triton's interpreter (``TRITON_INTERPRET=1``), on a CPU."""
-    return HAS_TRITON and bool(triton.knobs.runtime.interpret)
+    # The variable, as Triton before 3.4 has no attribute for it.
+    return HAS_TRITON and os.environ.get('TRITON_INTERPRET') == '1'

@@ -21,7 +21,8 @@ GOOD = {
     ('train_dataloader.batch_size', True), ('train_dataloader.num_workers', -1),
     ('train_dataloader.num_workers', '4'), ('randomness.seed', -1), ('randomness.seed', 2**32),
     ('optim_wrapper.optimizer.lr', 'big'), ('optim_wrapper.optimizer.lr', '1e-3'),
-    ('optim_wrapper.optimizer.lr', -0.1), ('optim_wrapper.optimizer.lr', float('nan')),
+    ('optim_wrapper.optimizer.lr', -0.1), ('optim_wrapper.optimizer.lr', float('inf')),
+    ('optim_wrapper.optimizer.lr', float('nan')),
     ('optim_wrapper.accumulative_counts', 0), ('train_cfg.max_epochs', 0),
     ('train_cfg.max_epochs', 1.5), ('train_cfg.max_epochs', '3'), ('train_cfg.max_epochs', -1),
     ('train_cfg.val_interval', 0), ('train_cfg.val_interval', '1'), ('train_cfg.val_begin', -1),
@@ -56,6 +57,10 @@ def test_values_that_are_fine_and_a_runner_of_another_tool():
         'default_hooks': {'checkpoint': {'interval': -1, 'max_keep_ckpts': -1},
                           'logger': {'interval': 50}}})
     config.optim_wrapper.update(clip_grad={'max_norm': 35, 'norm_type': 2}, loss_scale='dynamic')
+    assert list(bad_values(config)) == []
+    # To clip by the largest gradient, to measure without clipping, and Adafactor's pair.
+    config.optim_wrapper.clip_grad = {'max_norm': float('inf'), 'norm_type': 'inf'}
+    config.optim_wrapper.optimizer.eps = (1e-30, 1e-3)
     assert list(bad_values(config)) == []
     # MMDetection's train.py reads its config by itself.
     config.train_cfg.max_epochs = '3'

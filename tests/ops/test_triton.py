@@ -45,6 +45,28 @@ def test_kernels_against_the_form_for_cpus():
 
 
 @needs_triton
+def test_the_interpreter_of_older_triton(monkeypatch):
+    # Triton before 3.4 has no module of settings.
+    monkeypatch.delattr('triton.knobs', raising=False)
+    monkeypatch.delenv('TRITON_INTERPRET', raising=False)
+    assert block_form(torch.empty(1), True) == 'cpu'
+    monkeypatch.setenv('TRITON_INTERPRET', '1')
+    assert block_form(torch.empty(1), True) == 'accelerator'
+
+
+def test_training_on_a_cpu_without_triton():
+    code = '''
+import sys
+sys.modules['triton'] = sys.modules['triton.language'] = None
+import eca_mm, torch
+eca_mm.ECAResNet(18).train()(torch.randn(2, 3, 64, 64))[-1].sum().backward()
+'''
+    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True,
+                          check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@needs_triton
 @pytest.mark.slow
 def test_kernels_on_more_sizes():
     found = interpret('--slow')
