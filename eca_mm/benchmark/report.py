@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from eca_mm.utils.atomic_files import write_atomically
-from eca_mm.utils.terminal import markdown_table
+from eca_mm.utils.terminal import markdown_table, printable
 
 # Value, and lower and upper end of its spread.
 Bar = tuple[float, float, float]
@@ -51,6 +51,11 @@ class Report:
             OSError: If it cannot be written.
         """
         # Only drawing needs it, and it takes a second to import.
+        from matplotlib import rc_context
+        with rc_context({'text.parse_math': False}):
+            self._draw(path)
+
+    def _draw(self, path: str) -> None:
         from matplotlib.figure import Figure
         labels = list(dict.fromkeys(label for bars in self.bars.values() for label in bars))
         count = len(self.bars)
@@ -62,11 +67,11 @@ class Report:
             values, lows, highs = zip(*bars.values(), strict=True)
             spread = [[v - low for v, low in zip(values, lows, strict=True)],
                       [high - v for v, high in zip(values, highs, strict=True)]]
-            drawn = axes.barh(positions, values, .8 / count, xerr=spread, label=series,
+            drawn = axes.barh(positions, values, .8 / count, xerr=spread, label=printable(series),
                               error_kw=dict(lw=1, alpha=.6))
             axes.bar_label(drawn, [f'{value:.2f}' for value in values], padding=4, fontsize=8)
         axes.axvline(1, color='black', lw=.8, ls='--')
-        axes.set_yticks(range(len(labels)), labels)
+        axes.set_yticks(range(len(labels)), [printable(label, 60) for label in labels])
         axes.invert_yaxis()
         axes.margins(x=.12)
         axes.set_xlabel(self.axis)

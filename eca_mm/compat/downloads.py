@@ -7,14 +7,14 @@ import os
 import re
 import shutil
 import tempfile
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from contextlib import nullcontext
 from typing import Any, BinaryIO
 
 import torch
-from rich.progress import wrap_file
+from rich.progress import DownloadColumn, Progress
 
 from eca_mm.utils.errors import UserError
 
@@ -22,6 +22,8 @@ from .safe_load import check_hash, load_checkpoint_file, names_hash
 
 # Seconds without an answer or a byte.
 TIMEOUT = 30
+# Bytes of a download, bytes of the disk that it leaves free, and bytes a second that it has.
+MOST_BYTES, SPARED_BYTES, SLOWEST = 2**34, 2**28, 1000
 _SCHEMES = ('http', 'https')
 
 
@@ -101,7 +103,7 @@ def _download(url: str, path: str, progress: bool) -> None:
         try:
             with os.fdopen(handle, 'w+b') as file:
                 with opener.open(request, timeout=TIMEOUT) as answer:
-                    _copy(answer, file, progress)
+                    _copy(answer, file, os.path.dirname(path), progress)
                 file.seek(0)
                 check_hash(file, path, url)
         except urllib.error.HTTPError as error:
@@ -127,12 +129,27 @@ def _redirected(url: str, target: str | None) -> UserError:
                      'give the address of the file itself.')
 
 
-def _copy(answer: http.client.HTTPResponse, file: BinaryIO, progress: bool) -> None:
+def _copy(answer: http.client.HTTPResponse, file: BinaryIO, folder: str, progress: bool) -> None:
     length = answer.headers.get('Content-Length')
     total = int(length) if length else None
-    shown = wrap_file(answer, total, description='downloading') if progress and total else (
-        nullcontext(answer))
-    with shown as source:
-        shutil.copyfileobj(source, file, 2**20)
-    if total is not None and file.tell() != total:
-        raise ValueError(f'it ended after {file.tell()} of {total} bytes')
+    # A server may send without end.
+    limit = min(MOST_BYTES, shutil.disk_usage(folder).free - SPARED_BYTES)
+    if total is not None and total > limit:
+        raise ValueError(f'it has {total >> 20} MB, more than the {max(0, limit) >> 20} MB that '
+                         'may be stored here')
+    start, size = time.monotonic(), 0
+    with Progress(*Progress.get_default_columns()[:2], DownloadColumn(),
+                  disable=not (progress and total)) as bar:
+        task = bar.add_task('downloading', total=total)
+        # What has arrived, not as much as is asked for: that may take forever.
+        while piece := answer.read1(2**20):
+            size += len(piece)
+            if size > limit:
+                raise ValueError(f'it does not end after {size >> 20} MB')
+            seconds = time.monotonic() - start
+            if seconds > TIMEOUT and size < SLOWEST * seconds:
+                raise ValueError(f'it sends less than {SLOWEST} bytes a second')
+            file.write(piece)
+            bar.advance(task, len(piece))
+    if total is not None and size != total:
+        raise ValueError(f'it ended after {size} of {total} bytes')

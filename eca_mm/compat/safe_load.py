@@ -131,7 +131,7 @@ def _check_numbers(loaded: dict, path: str) -> None:
     for weights in (loaded, *(loaded.get(entry) for entry in _STATE_DICTS)):
         for name, value in weights.items() if isinstance(weights, dict) else ():
             if (isinstance(value, torch.Tensor) and not value.is_floating_point()
-                    and str(name).rpartition('.')[2] in _FRACTIONS):
+                    and (value.is_complex() or str(name).rpartition('.')[2] in _FRACTIONS)):
                 raise UserError(f'{path} was refused because its {name} is of the type '
                                 f'{str(value.dtype).removeprefix("torch.")}: save its weights '
                                 'again as floating-point numbers.')

@@ -8,6 +8,11 @@ from mmpretrain.datasets import CIFAR10
 
 from eca_mm.utils.errors import UserError
 
+from .image_header import stated_size
+from .loading import LoadImage
+
+_LOADER = LoadImage()
+
 
 @DATASETS.register_module()
 class CheckedCIFAR10(CIFAR10):
@@ -67,10 +72,13 @@ class CheckedCIFAR10(CIFAR10):
 
 
 def _read(path: Path) -> np.ndarray:
-    image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) if (
-        path.stat().st_size) else None
-    if image is None or image.shape != (32, 32, 3):
-        what = 'cannot be read as an image' if image is None else (
-            f'is an image of {image.shape[1]} x {image.shape[0]} pixels, not 32 x 32')
-        raise UserError(f'{path} {what}; correct or remove it.')
+    size = stated_size(path.read_bytes())
+    if size not in (None, (32, 32)):
+        raise UserError(f'{path} is an image of {size[0]} x {size[1]} pixels, not 32 x 32; correct '
+                        'or remove it.')
+    try:
+        image = _LOADER({'img_path': str(path)})['img']
+    except UserError as error:
+        raise UserError(f'{path} cannot be read as an image; correct or remove it ({error})'
+                        ) from error
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

@@ -8,6 +8,7 @@ from mmdet.datasets.api_wrappers import COCO
 
 from eca_mm.utils.errors import UserError
 from eca_mm.utils.listing import some
+from eca_mm.utils.regular_files import check_regular
 
 from .coco_boxes import check_box_format
 from .coco_records import (
@@ -49,6 +50,7 @@ class CheckedCOCO(COCO):
         self.path = annotation_file
         self.left_out: dict[str, list] = {}
         try:
+            check_regular(annotation_file)
             super().__init__(annotation_file)
         except OSError as error:
             raise UserError(f'Cannot read annotation file {annotation_file}: {error.strerror}; '

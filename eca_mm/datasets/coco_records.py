@@ -52,8 +52,9 @@ def check_category(category: dict) -> None:
         BadRecord: If one of them cannot be used.
     """
     _check_id(category, 'id')
-    if not isinstance(category['name'], str):
-        raise BadRecord(f'the name {_short(category["name"])}, which is not a text')
+    name = category['name']
+    if not isinstance(name, str) or len(name) > _LONGEST_NAME or not _is_text(name):
+        raise BadRecord(f'the name {_short(name)}, which is not a text of a class')
 
 
 def check_annotation(annotation: dict, image: dict | None) -> None:

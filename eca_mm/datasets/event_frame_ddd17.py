@@ -51,7 +51,8 @@ def convert_ddd17(root: str | os.PathLike,
     names = {split: f'ddd17_{split}.json' for split in _SPLITS}
     parts = {part: labels / f'labels_filtered_test_{part}.csv' for part in ('day', 'night')}
     lists = {part: f'ddd17_{part}.txt' for part, path in parts.items() if path.is_file()}
-    check_targets(out, [*names.values(), *lists.values()], overwrite)
+    check_targets(out, [*names.values(), *lists.values()], overwrite,
+                  labels.glob('*.csv'))
     report = Report()
     for split, folder in _SPLITS.items():
         boxes = read_csv_labels(labels / f'labels_filtered_{folder}.csv', CLASSES)

@@ -15,10 +15,19 @@ from eca_mm.events import Calibration, DSECEventFile, frame_map, read_rectify_ma
 from eca_mm.utils.atomic_files import write_atomically
 from eca_mm.utils.errors import UserError
 from eca_mm.utils.listing import some
-from eca_mm.utils.terminal import say
+from eca_mm.utils.regular_files import check_regular
+from eca_mm.utils.terminal import printable, say
 
-from .event_frame_records import Frame, Report, check_targets, read_csv_labels, write_split
+from .event_frame_records import (
+    Frame,
+    Report,
+    check_targets,
+    read_csv_labels,
+    read_times,
+    write_split,
+)
 from .event_frame_splits import CSV_CLASSES, CSV_SPLIT, DET_CLASSES, DET_SPLIT
+from .loading import LoadImage
 
 SIZE = (480, 640)
 
@@ -44,13 +53,7 @@ class Recording:
     @cached_property
     def times(self) -> np.ndarray:
         """Times of the frames in microseconds."""
-        path = self.folder / 'images/timestamps.txt'
-        try:
-            times = np.loadtxt(path, np.int64, ndmin=1)
-        except (OSError, ValueError) as error:
-            raise UserError(f'Times of frames {path} cannot be read ({error}); fetch the file '
-                            'again.') from error
-        return times
+        return read_times(self.folder / 'images/timestamps.txt')
 
     @cached_property
     def span(self) -> tuple[int, int]:
@@ -80,10 +83,10 @@ class Recording:
         name = self.path('images/left', folder, f'{index:06d}.png')
         if not (self.root / name).is_file():
             source = self.folder / f'images/left/rectified/{index:06d}.png'
-            frame = cv2.imread(str(source)) if source.is_file() else None
-            if frame is None:
-                raise UserError(f'Frame {source} is missing or cannot be decoded; fetch the images '
-                                f'of {self.name}, rectified or in the {view} view.')
+            if not source.is_file():
+                raise UserError(f'Frame {source} is missing; fetch the images of {self.name}, '
+                                f'rectified or in the {view} view.')
+            frame = LoadImage()({'img_path': str(source)})['img']
             warped = warp_frame(frame, self._places(view))
             write_atomically(cv2.imencode('.png', warped)[1].tobytes(), self.root / name)
         return name
@@ -136,7 +139,7 @@ def convert_dsec(root: str | os.PathLike,
     split, classes, kind = ((CSV_SPLIT, CSV_CLASSES, 'dsec') if labels
                             else (DET_SPLIT, DET_CLASSES, 'dsec-det'))
     names = {part: f'{kind}_{part}.json' for part in split}
-    check_targets(out, list(names.values()), overwrite)
+    check_targets(out, list(names.values()), overwrite, labels)
     report = Report()
     make = _csv_frames if labels else _tracked_frames
     found = make(root, split, view, 1000 * window_ms, report, labels, npz)
@@ -261,15 +264,34 @@ def read_tracks(path: str | os.PathLike) -> np.ndarray:
         UserError: If it cannot be read, lacks a field or has a class that is not among the eight.
     """
     try:
-        tracks = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f'Labels {path} cannot be read ({error}); download them again.') from error
+        check_regular(path)
+        # Not more than the file has, whatever its header states.
+        tracks = np.load(path, mmap_mode='r', allow_pickle=False)
+    except (OSError, ValueError, EOFError, OverflowError) as error:
+        raise UserError(f'Labels {path} cannot be read ({printable(error)}); download them again.'
+                        ) from error
+    if not isinstance(tracks, np.ndarray) or tracks.ndim != 1:
+        raise UserError(f'Labels {path} are not one list of boxes; a tracks.npy of DSEC-Detection '
+                        'is expected.')
+    tracks = np.array(tracks)
     needed = ('t', 'x', 'y', 'w', 'h', 'class_id', 'class_confidence', 'track_id')
     lacking = [name for name in needed if name not in (tracks.dtype.names or ())]
     if lacking:
         raise UserError(f'Labels {path} have no field {lacking[0]!r}, only '
                         f'{some(tracks.dtype.names or ())}; a tracks.npy of DSEC-Detection is '
                         'expected.')
+    for name in needed:
+        if tracks.dtype[name].kind not in 'uif':
+            raise UserError(f'Labels {path} have a field {name!r} of the type '
+                            f'{tracks.dtype[name]}; download them again.')
+        # Boxes that are not finite are left out and counted.
+        if name == 'class_confidence' and not np.isfinite(tracks[name]).all():
+            raise UserError(f'Labels {path} have a {name!r} that is not finite; download them '
+                            'again.')
+        if name in ('t', 'class_id', 'track_id') and tracks[name].dtype.kind == 'f' and not (
+                (np.abs(tracks[name]) < 2**53) & (tracks[name] % 1 == 0)).all():
+            raise UserError(f'Labels {path} have a {name!r} that is not a whole number; download '
+                            'them again.')
     strange = sorted({int(label) for label in tracks['class_id']} - set(range(len(DET_CLASSES))))
     if strange:
         raise UserError(f'Labels {path} have the class_id {strange[0]}, but DSEC-Detection has '

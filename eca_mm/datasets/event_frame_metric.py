@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS
 
 from eca_mm.utils.errors import UserError
+from eca_mm.utils.regular_files import read_text
 
 from .coco_index import CheckedCOCO
 
@@ -188,7 +188,7 @@ class EventDetectionMetric(BaseMetric):
 
     def _part(self, path: str) -> set:
         try:
-            lines = Path(path).read_text(encoding='utf-8').split('\n')
+            lines = read_text(path).split('\n')
         except (OSError, ValueError) as error:
             raise UserError(f'List of images {path} cannot be read '
                             f'({getattr(error, "strerror", None) or error}); check parts of '

@@ -4,13 +4,17 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
+import numpy as np
+
+from eca_mm.utils import outputs
 from eca_mm.utils.atomic_files import write_atomically
 from eca_mm.utils.errors import UserError
 from eca_mm.utils.listing import some
+from eca_mm.utils.regular_files import read_text
+from eca_mm.utils.terminal import printable
 
 # Boxes of two classes that overlap by so much are most likely one object.
 _DUPLICATE = 0.9
@@ -77,17 +81,20 @@ class Report:
         return '\n'.join([*lines, *(f'wrote {path}' for path in self.files)])
 
 
-def check_targets(folder: str | os.PathLike, names: Sequence[str], overwrite: bool) -> None:
+def check_targets(folder: str | os.PathLike, names: Sequence[str], overwrite: bool,
+                  inputs: Iterable[str | os.PathLike] = ()) -> None:
     """Make sure, before any work is done, that annotation files may be written.
 
     Args:
         folder (str | os.PathLike): Where they go.
         names (Sequence[str]): Their names.
         overwrite (bool): Whether files that are there may be replaced.
+        inputs (Iterable[str | os.PathLike]): Files that the same command reads.
 
     Raises:
-        UserError: If one is there already.
+        UserError: If one is there already, is a link, or is an input.
     """
+    outputs.check_targets([os.path.join(folder, name) for name in names], map(os.fspath, inputs))
     there = [name for name in names if os.path.lexists(os.path.join(folder, name))]
     if there and not overwrite:
         raise UserError(f'{os.path.join(folder, there[0])} exists already; give --overwrite to '
@@ -200,7 +207,7 @@ def read_csv_labels(path: str | os.PathLike, classes: Sequence[str]) -> dict[str
         UserError: If it cannot be read, or a line is something else; with its number.
     """
     try:
-        lines = Path(path).read_text(encoding='utf-8').splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, ValueError) as error:
         raise UserError(f'Labels {path} cannot be read ({getattr(error, "strerror", None) or error}'
                         '); check the path.') from error
@@ -218,9 +225,32 @@ def read_csv_labels(path: str | os.PathLike, classes: Sequence[str]) -> dict[str
             if not name or len(values) != 5:
                 raise ValueError
         except (ValueError, IndexError) as error:
-            raise UserError(f'Labels {path}, line {number}: {line.strip()!r} is not '
+            raise UserError(f'Labels {path}, line {number}: {printable(line)} is not '
                             f'file,x1,y1,x2,y2,class with one of the classes {some(classes)}.'
                             ) from error
     if not found:
         raise UserError(f'Labels {path} has no line; download the file again.')
     return found
+
+
+def read_times(path: str | os.PathLike) -> np.ndarray:
+    """Read the times of a sequence's frames, ``timestamps.txt``.
+
+    Args:
+        path (str | os.PathLike): The file: a time in microseconds in each line.
+
+    Returns:
+        np.ndarray: The times in ascending order, int64 of shape (N,).
+
+    Raises:
+        UserError: If it cannot be read, holds anything else or none, or is not sorted.
+    """
+    try:
+        times = np.array([int(line) for line in read_text(path, 2**28).split()], np.int64)
+    except (OSError, ValueError, OverflowError) as error:
+        raise UserError(f'Times of frames {path} cannot be read ({printable(error)}); fetch the '
+                        'file again.') from error
+    if not len(times) or (np.diff(times) < 0).any():
+        raise UserError(f'Times of frames {path} {"are not sorted" if len(times) else "is empty"}; '
+                        'fetch the file again.')
+    return times

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
@@ -13,9 +14,13 @@ from mmengine.registry import TRANSFORMS
 
 from eca_mm.events import DSECEventFile, read_rectify_map, rectify_events, voxel_grid
 from eca_mm.utils.errors import UserError
+from eca_mm.utils.regular_files import check_regular
+from eca_mm.utils.terminal import printable
 
 # Recordings that a worker keeps open, and maps that it keeps: DSEC has 60 sequences.
 _KEPT = 16
+# Bins of a published grid; the usual number is 5.
+_MOST_BINS = 256
 
 
 class _Recent:
@@ -83,15 +88,29 @@ class LoadEvents(BaseTransform):
 
 def _read_grid(path: str, size: tuple[int, int]) -> np.ndarray:
     try:
-        with np.load(path) as content:
-            grid = content['arr_0']
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        check_regular(path)
+        with zipfile.ZipFile(path) as archive, archive.open('arr_0.npy') as record:
+            version = np.lib.format.read_magic(record)
+            read_header = (np.lib.format.read_array_header_1_0 if version == (1, 0)
+                           else np.lib.format.read_array_header_2_0)
+            shape, _, dtype = read_header(record)
+            # Before it is read: a few bytes can state any size.
+            if (len(shape) != 3 or shape[1:] != size or not 0 < shape[0] <= _MOST_BINS
+                    or dtype.kind not in 'fiu'):
+                raise UserError(
+                    f'Event file {path} has an array of shape {shape} and type {dtype}, but '
+                    f'numbers of shape (bins, {size[0]}, {size[1]}) are expected, the size of its '
+                    'frame.')
+            record.seek(0)
+            grid = np.lib.format.read_array(record, allow_pickle=False)
+    except UserError:
+        raise
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, NotImplementedError,
+            zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"Event file {path} cannot be read as a .npz with the array 'arr_0' "
-                        f'({error}); download it again.') from error
-    if grid.ndim != 3 or grid.shape[1:] != size or grid.dtype.kind not in 'fiu':
-        raise UserError(f'Event file {path} has an array of shape {grid.shape} and type '
-                        f'{grid.dtype}, but numbers of shape (bins, {size[0]}, {size[1]}) are '
-                        'expected, the size of its frame.')
+                        f'({printable(error)}); download it again.') from error
+    if grid.dtype.kind == 'f' and not np.isfinite(grid).all():
+        raise UserError(f'Event file {path} has NaN or infinite numbers; download it again.')
     return np.ascontiguousarray(grid.transpose(1, 2, 0), np.float32)
 
 

@@ -1,4 +1,5 @@
 """Sizes of images from the first bytes of their files, before anything is decoded."""
+import functools
 import io
 import warnings
 
@@ -7,6 +8,8 @@ from PIL import Image
 from eca_mm.utils.errors import UserError
 
 JPEG_START, PNG_START = b'\xff\xd8\xff', b'\x89PNG\r\n\x1a\n'
+# Tags of TIFF, and pixels of a tile, for which decoders take memory whatever the image has.
+_TILE_SIDES, _LARGEST_TILE = (322, 323), 2**22
 # Start-of-frame markers; between them lie tables (C4, CC) and an extension (C8).
 _FRAMES = frozenset({*range(0xc0, 0xd0)} - {0xc4, 0xc8, 0xcc})
 
@@ -24,7 +27,7 @@ def stated_size(data: bytes) -> tuple[int, int] | None:
         tuple[int, int] | None: None where no size can be read: nothing should decode such a file.
 
     Raises:
-        UserError: If Pillow finds that it would take far too much memory.
+        UserError: If it would take far too much memory, by Pillow's limit or its tiles.
     """
     size = (_png_size(data) if data.startswith(PNG_START) else
             _jpeg_size(data) if data.startswith(JPEG_START) else _other_size(data))
@@ -36,11 +39,30 @@ def _other_size(data: bytes) -> tuple[int, int] | None:
         with warnings.catch_warnings():
             # Pillow's own limit comes with a warning first.
             warnings.simplefilter('ignore')
-            return Image.open(io.BytesIO(data)).size
+            with Image.open(io.BytesIO(data), formats=_raster_formats()) as image:
+                return _checked_tiles(image)
+    except UserError:
+        raise
     except Image.DecompressionBombError as error:
         raise UserError(f'it would have more pixels than Pillow allows ({error})') from error
     except Exception:
         return None
+
+
+@functools.cache
+def _raster_formats() -> tuple[str, ...]:
+    """Pillow's names of the formats that hold pixels; for others it starts programs (EPS)."""
+    Image.init()
+    return tuple(name for name in ('AVIF', 'BMP', 'DIB', 'GIF', 'JPEG2000', 'PCX', 'PPM', 'SGI',
+                                   'SUN', 'TGA', 'TIFF', 'WEBP') if name in Image.OPEN)
+
+
+def _checked_tiles(image: Image.Image) -> tuple[int, int]:
+    tags = getattr(image, 'tag_v2', {})
+    width, height = (tags.get(tag, 0) for tag in _TILE_SIDES)
+    if width * height > max(_LARGEST_TILE, image.size[0] * image.size[1]):
+        raise UserError(f'it has tiles of {width} x {height} pixels')
+    return image.size
 
 
 def _png_size(data: bytes) -> tuple[int, int] | None:

@@ -19,21 +19,29 @@ def input_files(config: Config) -> list[str]:
         list[str]: The config and its bases, annotations, folders of images, checkpoints; every
         relative path as it is and below the ``data_root`` that it belongs to.
     """
-    found = [*_with_bases(config.filename)] if config.filename else []
+    found = [*with_bases(config.filename)] if config.filename else []
     for path in _strings(config.to_dict(), ('', )):
         if path and len(path) < 4096 and '\0' not in path and os.path.exists(path):
             found.append(path)
     return list(dict.fromkeys(found))
 
 
-def _with_bases(path: str) -> Iterator[str]:
+def with_bases(path: str) -> Iterator[str]:
+    """List a config file and those that it inherits from.
+
+    Args:
+        path (str): The file.
+
+    Yields:
+        str: Its path and theirs.
+    """
     yield path
     try:
         bases = Config._get_base_files(path)
     except Exception:
         return
     for base in bases:
-        yield from _with_bases(Config._get_cfg_path(base, path)[0])
+        yield from with_bases(Config._get_cfg_path(base, path)[0])
 
 
 def _strings(node: object, roots: tuple[str, ...]) -> Iterator[str]:

@@ -17,6 +17,7 @@ from eca_mm.checkpoints.latest import latest_checkpoint
 from eca_mm.engine.hooks.classes import CheckClassesHook
 from eca_mm.engine.hooks.skipped_images import ListSkippedImagesHook
 from eca_mm.utils.errors import UserError
+from eca_mm.utils.outputs import same_file
 from eca_mm.version import __version__
 
 from .data_loaders import (
@@ -26,6 +27,7 @@ from .data_loaders import (
     with_checked_images,
 )
 from .distributed import prepare_processes
+from .inputs import with_bases
 from .loops import RepeatableEpochLoop, RepeatableIterLoop
 from .options import check_amp
 from .resuming import (
@@ -176,15 +178,15 @@ class CheckedRunner(Runner):
         self.logger.info(f'eca_mm {__version__}')
 
     def dump_config(self) -> None:
-        """Save the resolved config in the work directory, unless that is where it was read.
+        """Save the resolved config in the work directory, but never over one that was read.
 
         Nor is the config of another run replaced that is training there.
         """
         source = self.cfg.filename
         if holder(self.work_dir) is not None:
             return
-        if source is None or os.path.realpath(os.path.dirname(source)) != os.path.realpath(
-                self.work_dir):
+        target = os.path.join(self.work_dir, os.path.basename(source or ''))
+        if source is None or not any(same_file(target, path) for path in with_bases(source)):
             super().dump_config()
 
     def train(self) -> nn.Module:

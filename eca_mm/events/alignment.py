@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,11 +16,15 @@ import yaml
 
 from eca_mm.compat.data_files import SafeYamlHandler
 from eca_mm.utils.errors import UserError
+from eca_mm.utils.regular_files import read_text
+from eca_mm.utils.terminal import printable
 
 from .arrays import Events
-from .hdf5 import open_hdf5
+from .hdf5 import open_hdf5, open_numbers
 
 VIEWS = ('distorted', 'rectified')
+# Bytes of a calibration; DSEC's have 3 kB.
+_LARGEST = 2**20
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,7 @@ class Calibration:
         """
         try:
             # Bounded in depth and in what its aliases stand for.
-            content = SafeYamlHandler().load_from_fileobj(
-                io.StringIO(Path(path).read_text(encoding='utf-8')))
+            content = SafeYamlHandler().load_from_fileobj(io.StringIO(read_text(path, _LARGEST)))
         except (OSError, ValueError, yaml.YAMLError) as error:
             reason = getattr(error, 'strerror', None) or ' '.join(str(error).split())
             raise UserError(f'Calibration {path} cannot be read ({reason}); download it again.'
@@ -87,11 +89,11 @@ def _numbers(path: str | os.PathLike, content: object, shape: tuple, *keys: str)
     value = _value(path, content, *keys)
     try:
         array = np.array(value, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         array = np.zeros(0)
     if array.shape != shape or not np.isfinite(array).all():
-        raise UserError(f'Calibration {path} has {".".join(keys)} = {value}, but numbers of shape '
-                        f'{shape} are expected.')
+        raise UserError(f'Calibration {path} has {".".join(keys)} = {printable(value)}, but '
+                        f'numbers of shape {shape} are expected.')
     return array
 
 
@@ -125,13 +127,21 @@ def read_rectify_map(path: str | os.PathLike, height: int = 480, width: int = 64
     """
     with open_hdf5(path, 'Rectification map') as file:
         try:
-            values = file['rectify_map'][()] if 'rectify_map' in file else np.zeros(0)
+            found = open_numbers(file, 'rectify_map', 'Rectification map')
+            shape = (0, ) if found is None else found.shape
+            # Only what has the right size is read.
+            values = found[()] if found is not None and shape == (height, width, 2) else None
+        except UserError:
+            raise
         except (OSError, KeyError, RuntimeError) as error:
             raise UserError(f'Rectification map {path} is damaged ({error}); download it again.'
                             ) from error
-    if np.shape(values) != (height, width, 2):
-        raise UserError(f'Rectification map {path} has a rectify_map of shape {np.shape(values)}, '
+    if values is None:
+        raise UserError(f'Rectification map {path} has a rectify_map of shape {shape}, '
                         f'but {(height, width, 2)} is expected.')
+    if not np.isfinite(values).all():
+        raise UserError(f'Rectification map {path} has places that are not finite numbers; '
+                        'fetch it again.')
     return values.astype(np.float32)
 
 

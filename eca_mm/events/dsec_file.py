@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from eca_mm.compat.safe_pickle import available_memory
 from eca_mm.utils.errors import UserError
 
 from .arrays import Events
-from .hdf5 import open_hdf5
+from .hdf5 import open_hdf5, open_numbers
 
 if TYPE_CHECKING:
     import h5py
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 _FIELDS = ('p', 't', 'x', 'y')
 # So many times are read at once to find a place among them; more are halved first.
 _SEARCHED = 2**16
+# From here on the events of a window are compared with the free memory.
+_MANY = 10**7
 
 
 class DSECEventFile:
@@ -96,6 +99,10 @@ class DSECEventFile:
         first, last = math.ceil(t0 - self._offset), math.ceil(t1 - self._offset)
         begin = self._index(first)
         end = begin if last == first else self._index(last)
+        free = available_memory() if end - begin > _MANY else None
+        if free is not None and (end - begin) * (self._bytes + 8) > free:
+            raise self._bad(f'has {end - begin} events from {t0} to {t1} us, more than the '
+                            f'{free >> 20} MB of free memory can hold', 'ask for a shorter window')
         # With a neighbour at both ends, which must lie outside.
         before = min(begin, 1)
         t = self._read('t', slice(begin - before, end + 1)).astype(np.int64)
@@ -109,8 +116,9 @@ class DSECEventFile:
                             "'ms_to_idx'")
         x, y, polarity = (self._read(name, slice(begin, end)) for name in 'xyp')
         for name, values, size in (('x', x, self.width), ('y', y, self.height)):
-            if len(values) and values.max() >= size:
-                raise self._bad(f'has an event at {name} = {values.max()} of a sensor of '
+            if len(values) and (values.max() >= size or values.min() < 0):
+                place = values.max() if values.max() >= size else values.min()
+                raise self._bad(f'has an event at {name} = {place} of a sensor of '
                                 f'{self.width} x {self.height} pixels', 'give the size of its '
                                 'sensor or fetch it again')
         return Events(x, y, inside + self._offset, polarity)
@@ -149,22 +157,23 @@ class DSECEventFile:
         self._file, self._process = file, os.getpid()
 
     def _check(self, file: h5py.File) -> None:
-        absent = [name for name in (*(f'events/{field}' for field in _FIELDS), 'ms_to_idx',
-                                    't_offset') if name not in file]
-        if absent:
-            raise self._bad(f'has no {absent[0]!r}', "a DSEC recording ('events.h5') is expected")
-        shapes: Any = [getattr(file['events'][field], 'shape', None) for field in _FIELDS]
-        kinds = [getattr(getattr(file['events'][field], 'dtype', None), 'kind', '')
-                 for field in _FIELDS]
-        if len(set(shapes)) > 1 or len(shapes[0] or ()) != 1 or not set(kinds) <= set('uib'):
+        found: dict[str, Any] = {}
+        for name in (*(f'events/{field}' for field in _FIELDS), 'ms_to_idx', 't_offset'):
+            found[name] = open_numbers(file, name, 'Event file')
+            if found[name] is None:
+                raise self._bad(f'has no {name!r}', "a DSEC recording ('events.h5') is expected")
+        *fields, milliseconds, offset = found.values()
+        shapes = [field.shape for field in fields]
+        if len(set(shapes)) > 1 or len(shapes[0]) != 1 or any(
+                field.dtype.kind == 'f' for field in fields):
             raise self._bad(f'has p, t, x and y of the shapes {shapes}',
                             'integers of one length are expected')
-        self._count = shapes[0][0]
-        offset, milliseconds = file['t_offset'][()], file['ms_to_idx'][()]
-        if np.ndim(offset) != 0 or np.asarray(offset).dtype.kind not in 'ui':
-            raise self._bad('has a t_offset that is not one integer')
-        if np.ndim(milliseconds) != 1 or milliseconds.dtype.kind not in 'ui':
+        if offset.shape != () or offset.dtype.kind not in 'ui' or abs(int(offset[()])) >= 2**62:
+            raise self._bad('has a t_offset that is not one integer of less than 63 bits')
+        if len(milliseconds.shape) != 1 or milliseconds.dtype.kind not in 'ui':
             raise self._bad("has an 'ms_to_idx' that is not a list of integers")
+        self._count, self._bytes = shapes[0][0], sum(field.dtype.itemsize for field in fields)
+        offset, milliseconds = offset[()], milliseconds[()]
         self._offset, self._milliseconds = int(offset), milliseconds.astype(np.int64)
         steps = np.diff(self._milliseconds, prepend=0, append=self._count)
         if (steps < 0).any():

@@ -1,6 +1,7 @@
-"""Opening HDF5 files whose filters may be absent."""
+"""Opening HDF5 files: filters may be absent, and what a file states may not be so."""
 from __future__ import annotations
 
+import math
 import os
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     import h5py
 
 INSTALL = "pip install 'eca-net-mm[events]'"
+# Numbers may take so many bytes, and so many times what the file holds of them. Chunks that were
+# never written read as zeros, so a few bytes can state any size.
+_SMALL, _EXPANSION = 2**26, 100
 
 
 def hdf5() -> ModuleType:
@@ -54,3 +58,45 @@ def open_hdf5(path: str | os.PathLike, what: str) -> h5py.File:
         reason = str(error).strip().partition('(')[2].rstrip(')') or str(error)
         raise UserError(f'{what} {path} cannot be opened as HDF5 ({reason}); it is truncated or '
                         'another kind of file: download it again.') from error
+
+
+def open_numbers(file: h5py.File, name: str, what: str) -> h5py.Dataset | None:
+    """Find an array of numbers that lies within a file.
+
+    Links are looked at before they are followed: they may lead into other files, or to a pipe that
+    is waited for.
+
+    Args:
+        file (h5py.File): The file.
+        name (str): Name of the array, with groups before it, separated by slashes.
+        what (str): What the file should be, for the error.
+
+    Returns:
+        h5py.Dataset | None: The array, not yet read; None if there is none.
+
+    Raises:
+        UserError: If it lies elsewhere, holds other types, or states a size beyond what is stored.
+    """
+    h5py = hdf5()
+    node = file
+    for part in name.split('/'):
+        link = node.get(part, getlink=True) if isinstance(node, h5py.Group) else None
+        if link is None:
+            return None
+        if not isinstance(link, h5py.HardLink):
+            raise _unusable(file, what, f'reaches {name!r} by a link')
+        node = node[part]
+    if not isinstance(node, h5py.Dataset) or node.shape is None or node.dtype.kind not in 'uibf':
+        raise _unusable(file, what, f'has a {name!r} that is not an array of numbers')
+    if node.external or node.is_virtual:
+        raise _unusable(file, what, f'keeps {name!r} in other files')
+    size, stored = math.prod(node.shape) * node.dtype.itemsize, node.id.get_storage_size()
+    chunk = math.prod(node.chunks) * node.dtype.itemsize if node.chunks else 0
+    if max(size, chunk) > _SMALL + _EXPANSION * stored:
+        raise _unusable(file, what, f'states {max(size, chunk) >> 20} MB for {name!r}, of which it '
+                        f'holds {stored / 2**20:.1f} MB')
+    return node
+
+
+def _unusable(file: h5py.File, what: str, problem: str) -> UserError:
+    return UserError(f'{what} {file.filename} {problem}; fetch it again.')

@@ -58,6 +58,34 @@ def refuse_inputs(path: str | os.PathLike, inputs: Iterable[str | os.PathLike]) 
                             'this command write over; choose another path.')
 
 
+def check_targets(targets: Iterable[str], inputs: Iterable[str]) -> None:
+    """Make sure that files to be written into a folder replace no input, by whatever way.
+
+    Args:
+        targets (Iterable[str]): The files.
+        inputs (Iterable[str]): Files that are read.
+
+    Raises:
+        UserError: If one is an input, or a link, which would be written through.
+    """
+    known = {identity: path for path in inputs if (identity := _identity(path)) is not None}
+    for target in targets:
+        if _identity(target) in known:
+            refuse_inputs(target, [known[_identity(target)]])
+        if os.path.islink(target):
+            raise UserError(f'{printable(target)} is a link to '
+                            f'{printable(os.path.realpath(target))}, which would be written over; '
+                            'remove it, or choose another folder.')
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
+
+
 def keep_data(paths: Iterable[str | os.PathLike]) -> None:
     """Refuse to continue with a command that would write over data.
 

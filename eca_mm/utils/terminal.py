@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, TextColumn
 from rich.table import Table
 
@@ -156,7 +157,7 @@ def progress(items: Iterable[T], text: str, total: int | None = None) -> Iterato
     """
     bar = _progress(*Progress.get_default_columns())
     with bar:
-        yield from bar.track(items, total, description=text)
+        yield from bar.track(items, total, description=escape(printable(text)))
 
 
 @contextmanager
@@ -169,7 +170,7 @@ def working(text: str) -> Iterator[None]:
     bar = _progress(SpinnerColumn(), TextColumn('{task.description}'), transient=True,
                     disable=not sys.stderr.isatty())
     with bar:
-        bar.add_task(text, total=None)
+        bar.add_task(escape(printable(text)), total=None)
         yield
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from eca_mm.utils.errors import UserError
-from eca_mm.utils.outputs import refuse_inputs
+from eca_mm.utils.outputs import check_targets
 from eca_mm.utils.terminal import printable, progress, say
 
 from .drawing import picture_name, write_picture
@@ -107,8 +107,5 @@ def _targets(sources: Sources, folder: str | None) -> dict[str, str]:
         # Two videos that differ in their ending only.
         targets[path] = os.path.join(
             folder, name if name.lower().endswith('.mp4') else f'{name}.mp4')
-    inputs = [path for path in targets if os.path.lexists(path)]
-    for target in targets.values():
-        if os.path.lexists(target):
-            refuse_inputs(target, inputs)
+    check_targets(targets.values(), targets)
     return targets

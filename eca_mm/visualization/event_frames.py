@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 
 from eca_mm.datasets.event_frame import EventFrameDataset
+from eca_mm.datasets.event_frame_records import read_times
+from eca_mm.datasets.loading import LoadImage
 from eca_mm.events import (
     Calibration,
     DSECEventFile,
@@ -98,17 +100,17 @@ def draw_sequence(folder: str | os.PathLike, index: int, view: str, window_ms: i
     """
     folder = Path(folder)
     source = folder / f'images/left/rectified/{index:06d}.png'
-    frame = cv2.imread(str(source)) if source.is_file() else None
-    if frame is None:
-        raise UserError(f'Frame {source} is missing or cannot be decoded; give the folder of a '
-                        'DSEC sequence and the number of one of its frames.')
+    if not source.is_file():
+        raise UserError(f'Frame {source} is missing; give the folder of a DSEC sequence and the '
+                        'number of one of its frames.')
+    frame = LoadImage()({'img_path': str(source)})['img']
     rectify = read_rectify_map(folder / 'events/left/rectify_map.h5')
     calibration = Calibration.read(folder / 'calibration/cam_to_cam.yaml')
-    try:
-        time = int(np.loadtxt(folder / 'images/timestamps.txt', np.int64, ndmin=1)[index])
-    except (OSError, ValueError, IndexError) as error:
-        raise UserError(f'{folder}/images/timestamps.txt has no time for frame {index} ({error}); '
-                        'fetch it again.') from error
+    times = read_times(folder / 'images/timestamps.txt')
+    if not 0 <= index < len(times):
+        raise UserError(f'{folder}/images/timestamps.txt has no time for frame {index}; '
+                        'fetch it again.')
+    time = int(times[index])
     with DSECEventFile(folder / 'events/left/events.h5') as file:
         events = file.slice(time - 1000 * window_ms, time)
     if view == 'rectified':

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from eca_mm.datasets.loading import LoadImage
 from eca_mm.engine.config import scope
-from eca_mm.utils.outputs import refuse_inputs
+from eca_mm.utils.outputs import check_targets
 from eca_mm.utils.terminal import say
 
 from .drawing import Drawer, picture_name, write_picture
@@ -34,10 +34,8 @@ class SavePicturesHook(Hook):
         """Name the pictures and make sure that none replaces an image of the test."""
         dataset = runner.test_dataloader.dataset
         self.names = picture_names(_paths(dataset))
-        for path, name in self.names.items():
-            target = os.path.join(self.folder, name)
-            if os.path.lexists(target):
-                refuse_inputs(target, [path])
+        check_targets([os.path.join(self.folder, name) for name in self.names.values()],
+                       self.names)
         meta = getattr(dataset, 'metainfo', {})
         classes, notes = legible_names([str(name) for name in meta.get('classes') or ()])
         self.drawer = Drawer(scope(runner.cfg) == 'mmdet', classes or None, meta.get('palette'),

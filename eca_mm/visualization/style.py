@@ -9,10 +9,13 @@ from itertools import islice
 import matplotlib
 from cycler import Cycler, cycler
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import FuncFormatter
 from PIL import Image
 
 from eca_mm.utils.atomic_files import write_atomically
 from eca_mm.utils.errors import UserError
+from eca_mm.utils.terminal import printable
 
 # Okabe and Ito's palette without its yellow; https://jfly.uni-koeln.de/color/. Neighbours differ
 # in lightness, and line styles and markers repeat what the colours say.
@@ -23,6 +26,8 @@ MARKERS = 'osD^vP'
 FILLS = (*COLOURS, '#F0E442', '#999999')
 HATCHES = ('', '////', '....', 'xx', '\\\\\\\\', '++', 'oo', '||')
 FORMATS = ('.png', '.pdf', '.svg')
+# Characters of a line of text in a picture.
+_LONGEST = 200
 
 _RC = {
     'font.size': 8, 'axes.titlesize': 8, 'axes.labelsize': 8, 'legend.fontsize': 8,
@@ -87,6 +92,7 @@ def save_picture(figure: Figure, path: str, dpi: int = 150) -> None:
         OSError: If it cannot be written.
     """
     check_format(path)
+    _make_text_plain(figure)
     kind = os.path.splitext(path)[1].lower()[1:]
     buffer = io.BytesIO()
     # Without dates the same figures give the same file.
@@ -96,6 +102,19 @@ def save_picture(figure: Figure, path: str, dpi: int = 150) -> None:
     if kind == 'png':
         buffer = _with_palette(buffer)
     write_atomically(buffer.getvalue(), path)
+
+
+def _make_text_plain(figure: Figure) -> None:
+    """Draw names from files without control characters, which break an SVG, and not too long."""
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            # Texts of our own at ticks, not numbers.
+            if isinstance(axis.get_major_formatter(), FuncFormatter):
+                axis.set_ticks(axis.get_ticklocs(), [
+                    printable(text.get_text(), _LONGEST) for text in axis.get_ticklabels()])
+    for text in figure.findobj(Text):
+        text.set_text('\n'.join(printable(line, _LONGEST) for line in text.get_text().split('\n')))
+        text.set_parse_math(False)
 
 
 def _with_palette(png: io.BytesIO) -> io.BytesIO:

@@ -156,7 +156,7 @@ def test_window_before_the_recording(tmp_path):
     ('a,b\n', 'line 1'), ('zurich_city_00_a/left/000000.npz,1,2,3,x,car\n', 'line 1'),
     ('zurich_city_00_a/left/000000.npz,1,2,3,4,tree\n', 'one of the classes person'),
     ('elsewhere/left/000000.npz,1,2,3,4,car\n', 'a sequence of DSEC'),
-    ('zurich_city_00_a/left/000009.npz,1,2,3,4,car\n', 'missing or cannot be decoded'),
+    ('zurich_city_00_a/left/000009.npz,1,2,3,4,car\n', '000009.png is missing'),
     ('', 'no line')])
 def test_bad_labels(dsec, tmp_path, line, message):
     (tmp_path / 'labels.csv').write_text(line)

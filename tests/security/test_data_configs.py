@@ -1,6 +1,8 @@
 """Configs as values: YAML and JSON files, and those in the folders of runs."""
 import json
+import os
 import sys
+import time
 
 import mmengine
 import pytest
@@ -45,15 +47,28 @@ YAML = {
     'by an alias': 'a: &a !!python/object/apply:os.mkdir ["{marker}"]\nmodel: *a',
     'billion laughs': 'a0: &a0 [x, x]\n' + ''.join(
         f'a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n' for n in range(1, 40)) + 'model: *a39',
+    # Merged keys are copied before anything is built.
+    'billion laughs by merging': 'a0: &a0 {b: 1, c: 2}\n' + ''.join(
+        f'a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}\n' for n in range(1, 40)),
+    'merged into itself': 'a: &a {<<: *a}',
+    'base 60': 'a: ' + ':'.join(['59'] * 10**5), 'base 60 with a point': 'a: ' + ':'.join(
+        ['59'] * 10**5) + '.5',
+    'keys of one hash': 'a: {' + ', '.join(f'{n * (2**61 - 1)}: 1' for n in range(1, 5000)) + '}',
+    'tuples of one hash': 'a: {' + ', '.join(
+        f'? !!python/tuple [{n * (2**61 - 1)}] : 1' for n in range(1, 5000)) + '}',
+    'a tag without its value': 'a: !!int ""', 'a tag with another': 'a: !!timestamp now',
+    'an unknown day': 'a: 2001-99-99', 'large': 'a: ' + 'x' * 2**24,
 }
 
 
 @pytest.mark.parametrize('name', YAML)
-def test_yaml_that_reaches_python_is_refused(name, tmp_path, evil):
+def test_yaml_that_reaches_python_or_grows_is_refused(name, tmp_path, evil):
     path = tmp_path / 'a.yml'
     path.write_text(YAML[name].replace('{marker}', str(evil)))
+    start = time.process_time()
     with pytest.raises(UserError, match='a.yml') as caught:
         load_config(str(path))
+    assert time.process_time() - start < 20, 'no bound on its time'
     assert '\n' not in str(caught.value)
 
 
@@ -74,10 +89,13 @@ def test_every_reader_of_yaml_in_mmengine_is_as_strict(tmp_path, evil):
     ({'_base_': 'base.py'}, 'inherits from base.py'), ({'_base_': ['base.py']}, 'base.py'),
     ({'_base_': 'base.json'}, 'inherits from base.py'), ({'_base_': 'evil::a.py'}, 'evil::a.py'),
     ({'_base_': 'a.{ending}'}, 'inherits from itself'),
+    ({'_base_': 'pipe.yml'}, 'is a pipe or a device'), ({'_base_': 'link.json'}, 'pipe or a dev'),
 ])
 @pytest.mark.parametrize('ending', ['json', 'yml'])
 def test_values_that_reach_python_are_refused(change, found, ending, tmp_path, evil):
     (tmp_path / 'base.json').write_text(json.dumps({'_base_': 'base.py'}))
+    os.mkfifo(tmp_path / 'pipe.yml')
+    (tmp_path / 'link.json').symlink_to('/dev/zero')
     path = tmp_path / f'a.{ending}'
     text = json.dumps({'model': MODEL, **change}).replace('{ending}', ending)
     path.write_text(text if ending == 'json' else yaml.dump(json.loads(text)))

@@ -1,9 +1,11 @@
 """Weights from web addresses, served on this machine."""
+import contextlib
 import hashlib
 import http.server
 import io
 import socket
 import threading
+import time
 
 import pytest
 import torch
@@ -36,7 +38,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if value is not None:
                 self.send_header(name, str(value))
         self.end_headers()
-        self.wfile.write(body)
+        if isinstance(body, bytes):
+            self.wfile.write(body)
+            return
+        with contextlib.suppress(OSError):
+            body.write_to(self.wfile)
 
     def log_message(self, *args):
         pass
@@ -119,6 +125,42 @@ def test_errors_on_the_way_are_one_line(server, tmp_path, answer, match):
     refused(f'{server.url}/a.pth', match)
     left = [path for path in (tmp_path / 'cache').rglob('*') if path.is_file()]
     assert all(path.name == 'a.pth' for path in left) and not (left and answer[0] != 200)
+
+
+class Endless:
+    """A body that has no end, or comes a byte at a time."""
+
+    def __init__(self, piece, pause=0):
+        self.piece, self.pause = piece, pause
+
+    def __len__(self):
+        return 0
+
+    def write_to(self, stream):
+        for _ in range(1000):
+            stream.write(self.piece)
+            time.sleep(self.pause)
+
+
+@pytest.mark.parametrize('body, headers, match', [
+    (Endless(bytes(2**16)), {'Content-Length': None}, 'does not end after 1 MB'),
+    (Endless(b'%x\r\n' % 2**16 + bytes(2**16) + b'\r\n'),
+     {'Content-Length': None, 'Transfer-Encoding': 'chunked'}, 'does not end after 1 MB'),
+    (b'PK', {'Content-Length': 10**15}, 'has 953674316 MB, more than the 1 MB'),
+    (Endless(b'P', .01), {'Content-Length': 10**6}, 'less than 1000 bytes a second'),
+], ids=['endless', 'endless chunks', 'larger than the disk', 'a byte at a time'])
+def test_downloads_are_bounded(server, tmp_path, monkeypatch, body, headers, match):
+    monkeypatch.setattr(downloads, 'MOST_BYTES', 2**20)
+    monkeypatch.setattr(downloads, 'TIMEOUT', 0.5)
+    server.answers['/a.pth'] = (200, headers, body)
+    refused(f'{server.url}/a.pth', match)
+    assert not [path for path in (tmp_path / 'cache').rglob('*') if path.is_file()]
+
+
+def test_a_download_leaves_room_on_the_disk(server, monkeypatch):
+    monkeypatch.setattr(downloads, 'SPARED_BYTES', 2**62)
+    server.answers['/a.pth'] = (200, {}, content(w=torch.ones(1)))
+    refused(f'{server.url}/a.pth', 'more than the 0 MB that may be stored')
 
 
 def test_redirects_within_the_web_are_followed(server):

@@ -6,6 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from mmengine.runner import load_state_dict
 
 from eca_mm.compat import load_checkpoint_file
 from eca_mm.utils.errors import UserError
@@ -86,6 +87,7 @@ SOUND = {
     'buffer with statistics': buffer(statistics_methods=entries(
         mean=call(GETATTR, BUFFER, value('mean')))),
     'ordered dict with versions': ORDERED + entries(_metadata=value({'': {'version': 1}})) + b'b',
+    'empty array': array((0,), content=b''), 'no bytes': call(named('__builtin__', 'bytes')),
 }
 
 FORGED = {
@@ -143,6 +145,9 @@ FORGED = {
     'class as a value': BUFFER,
     # Containers with more than their items.
     'attributes of an OrderedDict': ORDERED + entries(items=value('x')) + b'b',
+    'versions that are texts': ORDERED + entries(_metadata=value({'': {'version': '1'}})) + b'b',
+    'versions that are lists': ORDERED + entries(_metadata=value({'': [1]})) + b'b',
+    'bytes of a number': call(named('__builtin__', 'bytes'), value(2**40)),
     'class of an OrderedDict': ORDERED + entries(__class__=BUFFER) + b'b',
     'slots of an OrderedDict': ORDERED + b'N' + entries(a=value(1)) + b'\x86b',
     'OrderedDict of a number': call(named('collections', 'OrderedDict'), value(3)),
@@ -224,6 +229,17 @@ def test_what_a_file_does_to_its_own_dicts_later_does_not_count(tmp_path):
     (tmp_path / 'a.pth').write_bytes(archive(b'}' + text('value') + changed + b's'))
     loaded = load_checkpoint_file(tmp_path / 'a.pth')['value']
     assert loaded.statistics_methods['mean'] is type(loaded).mean
+
+
+def test_versions_of_layers_do_not_change_how_weights_are_loaded(tmp_path):
+    """By an entry that torch itself puts there, a file would replace parameters and their type."""
+    saved = torch.nn.Sequential(torch.nn.Linear(2, 2)).double().state_dict()
+    saved._metadata['0']['assign_to_params_buffers'] = True
+    torch.save({'state_dict': saved}, tmp_path / 'a.pth')
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2))
+    load_state_dict(model, load_checkpoint_file(tmp_path / 'a.pth')['state_dict'])
+    assert model[0].weight.dtype == torch.float32
+    assert torch.equal(model[0].weight, saved['0.weight'].float())
 
 
 @pytest.mark.parametrize('keys', [[], ['1'], ['0', '1'], ['0', '0'], '0', [0, {}]])

@@ -160,6 +160,29 @@ def test_what_the_check_cannot_read_is_not_decoded(tmp_path, monkeypatch):
             load(tmp_path, data)
 
 
+@pytest.mark.parametrize('backend', ['cv2', 'pillow'])
+def test_no_program_is_started_for_a_picture(tmp_path, monkeypatch, backend):
+    from PIL import EpsImagePlugin
+    monkeypatch.setattr(EpsImagePlugin, 'Ghostscript', lambda *args, **kwargs: pytest.fail('run'))
+    data = (b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n')
+    with pytest.raises(UserError, match='damaged or no image'):
+        load(tmp_path, data, imdecode_backend=backend)
+
+
+def tiff(side, *more):
+    tags = sorted([(256, side), (257, side), (258, 8), (259, 1), (262, 1), (277, 1), *more])
+    content = b''.join(struct.pack('<2H2L', tag, 4, 1, value) for tag, value in tags)
+    return struct.pack('<2s3H', b'II', 42, 8, 0) + struct.pack('<H', len(tags)) + content + bytes(
+        4) + bytes(10**4)
+
+
+def test_tiles_of_a_tiff_are_no_larger_than_it(tmp_path):
+    strips, tiles = [(273, 200), (278, 10), (279, 100)], [(324, 200), (325, 100)]
+    assert load(tmp_path, tiff(10, *strips)).shape == (10, 10, 3)
+    with pytest.raises(UserError, match='it has tiles of 16000 x 16000 pixels'):
+        load(tmp_path, tiff(10, *tiles, (322, 16000), (323, 16000)))
+
+
 def test_the_decoded_size_is_checked_too(tmp_path, monkeypatch):
     from eca_mm.datasets import loading
     monkeypatch.setattr(loading, 'stated_size', lambda data: (1, 1))

@@ -1,13 +1,18 @@
 """No tool writes over the data and weights that its config names, not even with --overwrite."""
 import argparse
+import os
 import runpy
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 
+from eca_mm.datasets.event_frame_ddd17 import convert_ddd17
+from eca_mm.datasets.event_frame_dsec import convert_dsec
 from eca_mm.engine.config import load_config
+from eca_mm.engine.runner import CheckedRunner
 from eca_mm.utils.errors import UserError
-from eca_mm.utils.outputs import check_outputs
+from eca_mm.utils.outputs import check_outputs, check_targets
 from tests.support import samples
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
@@ -93,6 +98,54 @@ def test_data_in_the_working_directory(place, monkeypatch):
         else:
             load_config('../det.py')
     (place / 'coco/own.json').unlink()
+
+
+def test_a_work_directory_does_not_replace_configs_that_it_holds(tmp_path):
+    (tmp_path / 'own').mkdir()
+    (tmp_path / 'base').mkdir()
+    (tmp_path / 'base/det.py').write_text('a = 1\n')
+    (tmp_path / 'own/det.py').write_text("_base_ = '../base/det.py'\n")
+    (tmp_path / 'linked').mkdir()
+    (tmp_path / 'linked/det.py').symlink_to('../own/det.py')
+    (tmp_path / 'hard').mkdir()
+    os.link(tmp_path / 'own/det.py', tmp_path / 'hard/det.py')
+    before = contents(tmp_path)
+    runner = CheckedRunner.__new__(CheckedRunner)
+    runner.cfg = Config.fromfile(tmp_path / 'own/det.py')
+    for folder in ('own', 'base', 'linked', 'hard'):
+        runner._work_dir = str(tmp_path / folder)
+        runner.dump_config()
+        assert contents(tmp_path) == before
+    (tmp_path / 'new').mkdir()
+    runner._work_dir = str(tmp_path / 'new')
+    runner.dump_config()
+    assert (tmp_path / 'new/det.py').read_text().strip() == 'a = 1'
+
+
+@pytest.mark.parametrize('make', [
+    lambda target, source: target.symlink_to(source), lambda target, source: os.link(
+        source, target), lambda target, source: target.symlink_to('elsewhere')])
+def test_pictures_are_not_written_through_links(make, tmp_path):
+    (tmp_path / 'a.jpg').write_bytes(b'image')
+    (tmp_path / 'out').mkdir()
+    check_targets([str(tmp_path / 'out/b.jpg')], [str(tmp_path / 'a.jpg')])
+    make(tmp_path / 'out/b.jpg', tmp_path / 'a.jpg')
+    with pytest.raises(UserError, match='is the file to read|is a link to'):
+        check_targets([str(tmp_path / 'out/b.jpg')], [str(tmp_path / 'a.jpg')])
+
+
+def test_labels_are_not_replaced_by_what_is_made_of_them(tmp_path):
+    (tmp_path / 'images').mkdir()
+    (tmp_path / 'labels').mkdir()
+    for split in ('train', 'test_all'):
+        (tmp_path / f'labels/labels_filtered_{split}.csv').write_text('rec1_2.npz,,,,,\n')
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out/ddd17_test.json').symlink_to('../labels/labels_filtered_test_all.csv')
+    with pytest.raises(UserError, match='is the file to read'):
+        convert_ddd17(tmp_path, tmp_path / 'labels', tmp_path / 'out', overwrite=True)
+    (tmp_path / 'out/dsec_val.json').touch()
+    with pytest.raises(UserError, match='is the file to read'):
+        convert_dsec(tmp_path, [tmp_path / 'out/dsec_val.json'], tmp_path / 'out', overwrite=True)
 
 
 def test_a_command_that_has_ended_does_not_count(place, monkeypatch):

@@ -3,12 +3,17 @@ import ast
 import logging
 import subprocess
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
+from matplotlib.figure import Figure
 
+from eca_mm.benchmark.report import Report
 from eca_mm.utils.cli import _PrintableRecord
 from eca_mm.utils.grammar import new_parser
-from eca_mm.utils.terminal import say, show_table
+from eca_mm.utils.terminal import printable, progress, say, show_table, working
+from eca_mm.visualization.bubbles import Bubble, draw_bubbles
+from eca_mm.visualization.style import save_picture
 
 ROOT = Path(__file__).resolve().parents[2]
 # A title, a cleared screen, a bell, text from right to left, an invisible character.
@@ -32,6 +37,35 @@ def test_say(capsys):
     assert r'\x1b[2J' in shown.out and r'\u202e' in shown.err and 'second line' in shown.out
     say('x' * 10**6)
     assert len(capsys.readouterr().out) < 5000
+
+
+@pytest.mark.parametrize('name', ['[red]x[/]', '[/]', HOSTILE, '[link=file:///]x', '\\'])
+def test_names_in_progress_bars_are_not_markup(name, capsys):
+    assert list(progress([1], name)) == [1]
+    with working(name):
+        pass
+    shown = capsys.readouterr().err
+    assert harmless(shown) and printable(name)[:5] in shown
+
+
+NAMES = [r'$\frac{', '[/]', HOSTILE, '<script>&"', 'x' * 3000, '$x^2$', '\\', '']
+
+
+@pytest.mark.parametrize('ending', ['svg', 'png'])
+def test_names_in_charts(ending, tmp_path, capfd):
+    bubbles = [Bubble(name, name, 10**7 * (n + 1), 10**9, 70 + n, '')
+               for n, name in enumerate(NAMES)]
+    save_picture(draw_bubbles(bubbles), str(tmp_path / f'bubbles.{ending}'))
+    figure = Figure()
+    figure.subplots().set_xticks(range(len(NAMES)), NAMES)
+    save_picture(figure, str(tmp_path / f'ticks.{ending}'))
+    Report({}, [], [], NAMES[0], {name: {other: (1, .9, 1.1) for other in NAMES}
+                              for name in NAMES[:2]}).draw(str(tmp_path / 'report.png'))
+    assert harmless(capfd.readouterr().err)
+    for path in tmp_path.glob('*.svg'):
+        text = path.read_text()
+        ElementTree.fromstring(text)
+        assert 'x' * 300 not in text and r'\x1b[2J' in text and r'$\frac{' in text
 
 
 def test_misuse_of_a_command_line(capsys):

@@ -10,7 +10,8 @@ from eca_mm.utils.atomic_files import write_atomically
 from eca_mm.utils.cli import run
 from eca_mm.utils.errors import UserError
 from eca_mm.utils.grammar import new_parser, positive
-from eca_mm.utils.outputs import check_outputs, refuse_contents
+from eca_mm.utils.outputs import check_outputs, check_targets, refuse_contents
+from eca_mm.utils.regular_files import read_text
 from eca_mm.utils.terminal import say
 from eca_mm.visualization.event_frames import draw_records, draw_sequence
 
@@ -46,13 +47,14 @@ def main() -> None:
                      draw_sequence(args.source, args.frame, args.view))]
     else:
         try:
-            with open(args.source, encoding='utf-8') as stream:
-                classes = [category['name'] for category in json.load(stream)['categories']]
+            classes = [category['name'] for category in json.loads(
+                read_text(args.source))['categories']]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise UserError(f'{args.source} is not an annotation file in COCO format ({error}).'
                             ) from error
         pictures = draw_records(args.source, root, classes, args.num)
     targets = [os.path.join(args.out_dir, name) for name, _ in pictures]
+    check_targets(targets, [args.source])
     for target in targets:
         refuse_contents(target, [root])
     for target, (_, picture) in zip(targets, pictures, strict=True):

@@ -6,6 +6,7 @@ The functions accept what mmengine writes and build the objects themselves. No f
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -111,6 +112,18 @@ def set_array(array: np.ndarray, state: Any) -> None:
     content, dtype = _raw(content, dtype, math.prod(shape))
     # All of it is checked: plain numbers, and just as many bytes as they take.
     array.__setstate__((1, shape, dtype, fortran, content))
+
+
+def versions(found: Any) -> OrderedDict:
+    """Copy the versions of layers, which torch keeps beside a state dict, and nothing else.
+
+    Loading reads more from there: ``assign_to_params_buffers`` has it replace parameters.
+    """
+    expect(isinstance(found, dict) and all(isinstance(entry, dict) and type(
+        entry.get('version')) in (int, type(None)) for entry in found.values()),
+        'versions of layers that are not numbers')
+    return OrderedDict((name, {'version': entry['version']} if 'version' in entry else {})
+                       for name, entry in found.items())
 
 
 def _history_buffer() -> HistoryBuffer:

@@ -250,10 +250,10 @@ class RestrictedUnpickler:
             mmengine_values.set_history_buffer(target, state)
         elif type(target) is OrderedDict:
             # The versions of its layers, which torch keeps beside a state dict.
-            expect(type(state) is dict and state.keys() <= {'_metadata'} and all(
-                isinstance(value, dict) for value in state.values()),
-                'attributes of an OrderedDict')
-            vars(target).update(state)
+            expect(type(state) is dict and state.keys() <= {'_metadata'},
+                   'attributes of an OrderedDict')
+            vars(target).update({name: mmengine_values.versions(found)
+                                 for name, found in state.items()})
         else:
             refuse(f'a change of a {kind_of(target)}')
 

@@ -104,6 +104,11 @@ def _bytearray(content: Any = b'', encoding: Any = None) -> bytearray:
     return bytearray(content)
 
 
+def _bytes() -> bytes:
+    # As protocol 2 writes an empty array; others go through _codecs.encode.
+    return b''
+
+
 def _set(members: Any = ()) -> set:
     expect(type(members) in (list, tuple), 'a set of something else than a list')
     return {key(member) for member in members}
@@ -140,6 +145,6 @@ def _device(kind: Any, index: Any = None) -> torch.device:
 PLAIN = {
     'torch.Size': _size, 'torch.device': _device,
     'collections.OrderedDict': _ordered_dict, 'collections.Counter': _counter,
-    'builtins.set': _set, 'builtins.bytearray': _bytearray, 'builtins.complex': _complex,
-    '_codecs.encode': _encode,
+    'builtins.set': _set, 'builtins.bytes': _bytes, 'builtins.bytearray': _bytearray,
+    'builtins.complex': _complex, '_codecs.encode': _encode,
 }
