@@ -104,11 +104,15 @@ def _check_coco(data: DataSet, context: ConfigContext) -> Iterator[Finding]:
                       'the labels behind one that is absent are wrong',
                       f'names among {_some(listed)}')
         return
-    unused = [name for name in listed if name not in classes]
+    # Exports of some tools put the project's name before the classes, at id 0.
+    used = {ann['category_id'] for ann in coco.dataset['annotations']}
+    unused = [category['name'] for category in coco.dataset['categories']
+              if category['name'] not in classes and category['id'] in used]
     if unused:
         yield Finding('warning', 'classes', where, f'{len(unused)} of {len(listed)} categories of '
                       f'{data.built.ann_file} are not classes here, so their objects are left out: '
-                      f'{_some(unused)}', f'{len(listed)} classes, unless that is meant')
+                      f'{_some(unused)}',
+                      f'{len(classes) + len(unused)} classes, unless that is meant')
     ordered = [name for name in listed if name in classes]
     if ordered != list(classes) and not isinstance(data.built, CheckedCocoDataset):
         yield Finding('error', 'classes', where, f'{data.built.ann_file} has the classes in '

@@ -6,6 +6,7 @@ from mmdet.datasets import CocoDataset
 from mmpretrain.datasets import CustomDataset
 
 from eca_mm.compat.data_sets import is_hidden
+from eca_mm.datasets.image_files import separator_hint
 from eca_mm.utils.errors import UserError
 
 from .context import ConfigContext, DataSet, Finding
@@ -100,7 +101,7 @@ def _check_coco(data: DataSet, context: ConfigContext, no_images: bool) -> Itera
     if absent:
         yield _finding(f'{data.where}.data_prefix.img', f'{len(absent)} of {len(paths)} probed '
                        f'images of {path} do not exist, the first being {absent[0]}',
-                       'the folder of the images')
+                       separator_hint(absent[0]) + 'the folder of the images')
 
 
 def _check_labels(data: DataSet) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Steps of a pipeline in an order that spoils what comes out of it."""
+"""Steps of a pipeline that spoil what comes out of it."""
 from collections.abc import Iterator
 
 from .context import ConfigContext, Finding
@@ -7,18 +7,26 @@ _RESIZING = ('Resize', 'RandomResize', 'FixScaleResize', 'RandomChoiceResize')
 
 
 def check(context: ConfigContext) -> Iterator[Finding]:
-    """Look at the pipelines of validation and test.
+    """Look at the pipelines.
 
     Args:
         context (ConfigContext): The config.
 
     Yields:
         Finding: Annotations that are loaded before the image is resized: predictions come back in
-        the image's own size, and the boxes of the ground truth would be drawn beside them.
+        the image's own size, and the boxes of the ground truth would be drawn beside them. And
+        images that are normalised twice, as a pipeline of MMDetection 2 does.
     """
-    for data in (data for data in context.datasets if data.split != 'train'):
+    for data in context.datasets:
         steps = [str(step.get('type')).rpartition('.')[2] if isinstance(step, dict) else ''
                  for step in data.cfg.get('pipeline') or ()]
+        if 'Normalize' in steps and _normalises(context):
+            yield Finding(
+                'warning', 'pipeline', f'{data.where}.pipeline', 'images are normalised twice: by '
+                'Normalize here and by the data_preprocessor of the model', 'one of the two; '
+                "today's configs leave it to data_preprocessor")
+        if data.split == 'train':
+            continue
         resized = [index for index, name in enumerate(steps) if name in _RESIZING]
         if 'LoadAnnotations' in steps and resized and steps.index('LoadAnnotations') < resized[-1]:
             yield Finding(
@@ -26,3 +34,11 @@ def check(context: ConfigContext) -> Iterator[Finding]:
                 f'{steps[resized[-1]]}, so the boxes of the ground truth are resized with the '
                 'image and drawn at the wrong place beside predictions in its own size',
                 'LoadAnnotations after Resize in pipelines of validation and test')
+
+
+def _normalises(context: ConfigContext) -> bool:
+    """Whether the model's preprocessor changes the values of the images."""
+    config = context.config
+    settings = config.model.get('data_preprocessor') or config.get('data_preprocessor') or {}
+    return bool(any(settings.get('mean') or ()) or any(
+        value != 1 for value in settings.get('std') or ()))

@@ -2,11 +2,13 @@
 from collections.abc import Iterator
 
 from mmengine.config import Config
+from mmengine.registry import HOOKS
 
 from eca_mm.datasets.pipelines import pipelines
 from eca_mm.datasets.repeatable import is_seeded
 
 from .context import ConfigContext, Finding
+from .lookup import find
 
 _NOT_EXACT = 'a resumed run does not repeat what an uninterrupted one would have done'
 _HOOKS = {'StopOnInvalidLossHook': 'a run continues after its loss or weights became NaN',
@@ -30,7 +32,7 @@ def check(context: ConfigContext) -> Iterator[Finding]:
     if not config.get('train_dataloader') or not config.get('train_cfg'):
         yield from _imports(config)
         return
-    parts = [*_runner_and_hooks(config), *_data_and_loop(config)]
+    parts = [*_runner_and_hooks(config, context.scope), *_data_and_loop(config)]
     if any(found is None for found in parts):
         yield from _imports(config)
         yield from (found for found in parts if found is not None)
@@ -54,7 +56,7 @@ def _imports(config: Config) -> Iterator[Finding]:
             repr(['eca_mm', *map(str, names)]))
 
 
-def _runner_and_hooks(config: Config) -> Iterator[Finding | None]:
+def _runner_and_hooks(config: Config, scope: str) -> Iterator[Finding | None]:
     """Yield a finding for each part that is missing, and None for each that is there."""
     runner = _name(config.get('runner_type'))
     if runner == 'CheckedRunner':
@@ -73,8 +75,9 @@ def _runner_and_hooks(config: Config) -> Iterator[Finding | None]:
         yield _finding('default_hooks.checkpoint.type', 'with CheckpointHook a full disk or an '
                        'earlier run in the same folder can cost checkpoints',
                        "'SafeCheckpointHook'")
-    names = {_name(each.get('type')) for each in config.get('custom_hooks') or ()
-             if isinstance(each, dict)}
+    # A hook's former name and a subclass of it do the same.
+    names = {base.__name__ for each in config.get('custom_hooks') or () if isinstance(each, dict)
+             for base in getattr(find(each.get('type'), HOOKS, scope), '__mro__', ())}
     for name, lost in _HOOKS.items():
         yield None if name in names else _finding(
             'custom_hooks', f'without {name} {lost}', f"dict(type='{name}')")

@@ -90,7 +90,8 @@ class ImageRoots:
                 self.check_links(path)
         if len(absent) == len(paths):
             raise UserError(f'None of the {len(paths)} images of {source} exists, the first being '
-                            f'{paths[0]}; check data_root and data_prefix of the config.')
+                            f'{paths[0]}; {separator_hint(paths[0])}check data_root and '
+                            'data_prefix of the config.')
         return absent
 
 
@@ -105,8 +106,22 @@ def missing_images(absent: list[str], count: int, source: str) -> str:
     Returns:
         str: One clause without full stop.
     """
-    return (f'{len(absent)} of {count} images of {source} do not exist: {some(absent, 3)}; restore '
-            'the files or take them out of the annotations')
+    return (f'{len(absent)} of {count} images of {source} do not exist: {some(absent, 3)}; '
+            f'{separator_hint(absent[0])}restore the files or take them out of the annotations')
+
+
+def separator_hint(path: str) -> str:
+    """What to do about a file that is there under the name that Windows would mean.
+
+    Args:
+        path (str): A file that does not exist.
+
+    Returns:
+        str: The beginning of a sentence that goes on with what else helps; may be empty.
+    """
+    other = path.replace('\\', '/')
+    return ('write / in place of the backslashes in the annotation file, or '
+            if other != path and os.path.exists(other) else '')
 
 
 def _look_up(folder: str, paths: list[str]) -> tuple[set[str], set[str]]:

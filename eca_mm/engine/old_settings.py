@@ -36,6 +36,9 @@ _DATA = {'samples_per_gpu': 'train_dataloader=dict(batch_size=...)',
          'train_dataloader': 'train_dataloader=dict(...)',
          'val_dataloader': 'val_dataloader=dict(...)',
          'test_dataloader': 'test_dataloader=dict(...)'}
+# What MMDetection 1 had in train_cfg and test_cfg beside the model; today's are loops.
+_OF_THE_MODEL = ('rpn', 'rpn_proposal', 'rcnn', 'assigner', 'nms', 'nms_pre', 'score_thr',
+                 'max_per_img')
 
 
 def old_settings(config: Config) -> Iterator[tuple[str, str]]:
@@ -57,6 +60,10 @@ def old_settings(config: Config) -> Iterator[tuple[str, str]]:
         # A number or text of this name is a variable of the user.
         if isinstance(value, dict | list | tuple) or key.startswith(('total_', 'resume_')):
             yield key, place
+    for key in ('train_cfg', 'test_cfg'):
+        for name in _OF_THE_MODEL:
+            if name in (config.get(key) or ()):
+                yield f'{key}.{name}', f'model=dict({key}=dict({name}=...))'
     data = config.get('data')
     if isinstance(data, dict):
         for key, place in _DATA.items():

@@ -1,9 +1,9 @@
 """Problems that only show when data sets and model are built and run on an image."""
 import pytest
 
-from eca_mm.config_check import check_config
+from eca_mm.config_check import check_config, pipelines
 from tests.support import samples
-from tests.support.config_checks import NECK, changed, find
+from tests.support.config_checks import NECK, changed, find, run
 
 ECA = dict(cfg=dict(type='ECALayer'), position='after_conv3')
 
@@ -62,6 +62,17 @@ def test_annotations_that_are_resized_in_validation(detector):
     steps[1], steps[2] = steps[2], steps[1]
     config.test_dataloader = config.val_dataloader
     assert find(config) == [('error', 'pipeline', 'val_dataloader.dataset.pipeline')]
+
+
+def test_images_that_are_normalised_twice(detector):
+    config = changed(detector, {})
+    config.train_dataloader.dataset.pipeline.insert(
+        3, dict(type='Normalize', mean=[100.] * 3, std=[50.] * 3, to_rgb=True))
+    finding, = run(pipelines, config)
+    assert finding.where == 'train_dataloader.dataset.pipeline' and 'twice' in finding.message
+    for settings in (dict(mean=None, std=None), dict(mean=[0.] * 3, std=[1.] * 3)):
+        config.model.data_preprocessor.update(settings)
+        assert run(pipelines, config) == []
 
 
 def test_splits_of_other_classes(classifier, root):

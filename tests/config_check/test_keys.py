@@ -83,6 +83,15 @@ def test_settings_of_older_versions_name_the_place_of_today(detector, key):
         check_keys(config)
 
 
+def test_settings_of_the_model_that_stood_beside_it(detector):
+    config = changed(detector, {'test_cfg.rcnn': dict(score_thr=0.05), 'train_cfg.rpn': dict()})
+    assert {('train_cfg.rpn', 'model=dict(train_cfg=dict(rpn=...))'),
+            ('test_cfg.rcnn', 'model=dict(test_cfg=dict(rcnn=...))')} <= {
+                (f.where, f.expected) for f in run(keys, config)}
+    with pytest.raises(UserError, match=r'train_cfg.rpn \(now model=dict'):
+        check_keys(config)
+
+
 def test_variables_of_an_old_name_are_fine(detector):
     # As mmdet's own configs of today do.
     variables = {'train_dataset': detector.train_dataloader.dataset, 'data': dict(type='X'),
