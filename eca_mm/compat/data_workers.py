@@ -4,6 +4,7 @@ from multiprocessing.queues import Queue
 from typing import Any
 
 from torch._utils import ExceptionWrapper
+from torch.utils.data import get_worker_info
 
 
 def send_errors() -> None:
@@ -12,6 +13,15 @@ def send_errors() -> None:
     Python prints it and drops the batch, for which the main process then waits forever.
     """
     Queue._on_queue_feeder_error = _send_error  # type: ignore[attr-defined]
+
+
+def send_errors_of_worker() -> None:
+    """Call :func:`send_errors` if this is a data worker, whose queues are that of the loader.
+
+    So data sets and transforms of ours keep stock runners from waiting forever.
+    """
+    if get_worker_info() is not None:
+        send_errors()
 
 
 def _send_error(queue: Any, error: Exception, item: Any) -> None:

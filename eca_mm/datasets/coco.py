@@ -7,6 +7,7 @@ from mmdet.datasets import CocoDataset
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
+from eca_mm.compat.data_workers import send_errors_of_worker
 from eca_mm.utils.errors import UserError
 from eca_mm.utils.listing import some
 
@@ -159,6 +160,7 @@ class CheckedCocoDataset(CocoDataset):
         Returns:
             dict | None: What the pipeline makes of it.
         """
+        send_errors_of_worker()
         info = self.get_data_info(idx)
         self._roots.check_links(info['img_path'])
         return self.pipeline(info)

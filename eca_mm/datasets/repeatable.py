@@ -14,6 +14,8 @@ from mmengine.dist import get_rank
 from mmengine.registry import DATA_SAMPLERS, TRANSFORMS
 from torch.utils.data import BatchSampler, Sampler
 
+from eca_mm.compat.data_workers import send_errors_of_worker
+
 from .pipelines import rebuild
 
 
@@ -115,7 +117,10 @@ class SeededBatchSampler(BatchSampler):
 
 @TRANSFORMS.register_module()
 class SeedSample(BaseTransform):
-    """Seed the random generators for one sample by its :class:`SeededIndex`, if it has one."""
+    """Seed the random generators for one sample by its :class:`SeededIndex`, if it has one.
+
+    In a data worker it also has batches reported that cannot be handed over, under any runner.
+    """
 
     def transform(self, results: dict) -> dict:
         """Seed.
@@ -126,6 +131,7 @@ class SeedSample(BaseTransform):
         Returns:
             dict: The sample.
         """
+        send_errors_of_worker()
         index = results.get('sample_idx')
         if isinstance(index, SeededIndex):
             seed_generators(*index.key)

@@ -1,10 +1,10 @@
 """mmengine's Runner with checks for long runs."""
-import os
 from functools import cached_property
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.dist import is_main_process
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import BaseLoop, CheckpointLoader, Runner
@@ -17,7 +17,6 @@ from eca_mm.checkpoints.latest import latest_checkpoint
 from eca_mm.engine.hooks.classes import CheckClassesHook
 from eca_mm.engine.hooks.skipped_images import ListSkippedImagesHook
 from eca_mm.utils.errors import UserError
-from eca_mm.utils.outputs import same_file
 from eca_mm.version import __version__
 
 from .data_loaders import (
@@ -27,9 +26,9 @@ from .data_loaders import (
     with_checked_images,
 )
 from .distributed import prepare_processes
-from .inputs import with_bases
 from .loops import RepeatableEpochLoop, RepeatableIterLoop
 from .options import check_amp
+from .outputs import write_config
 from .resuming import (
     check_meta,
     resumable,
@@ -178,16 +177,9 @@ class CheckedRunner(Runner):
         self.logger.info(f'eca_mm {__version__}')
 
     def dump_config(self) -> None:
-        """Save the resolved config in the work directory, but never over one that was read.
-
-        Nor is the config of another run replaced that is training there.
-        """
-        source = self.cfg.filename
-        if holder(self.work_dir) is not None:
-            return
-        target = os.path.join(self.work_dir, os.path.basename(source or ''))
-        if source is None or not any(same_file(target, path) for path in with_bases(source)):
-            super().dump_config()
+        """Save the resolved config in the work directory, unless another run is training there."""
+        if is_main_process() and holder(self.work_dir) is None:
+            write_config(self.cfg, self.work_dir, f'{self.timestamp}.py')
 
     def train(self) -> nn.Module:
         """Train, alone in the work directory."""

@@ -89,7 +89,7 @@ def _numbers(path: str | os.PathLike, content: object, shape: tuple, *keys: str)
     value = _value(path, content, *keys)
     try:
         array = np.array(value, np.float64)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError):
         array = np.zeros(0)
     if array.shape != shape or not np.isfinite(array).all():
         raise UserError(f'Calibration {path} has {".".join(keys)} = {printable(value)}, but '

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import h5py
 
 INSTALL = "pip install 'eca-net-mm[events]'"
-# Numbers may take so many bytes, and so many times what the file holds of them. Chunks that were
-# never written read as zeros, so a few bytes can state any size.
+# Numbers may take so many bytes, and so many times the size of the file. Chunks that were never
+# written read as zeros, so a few bytes can state any size.
 _SMALL, _EXPANSION = 2**26, 100
 
 
@@ -90,11 +90,11 @@ def open_numbers(file: h5py.File, name: str, what: str) -> h5py.Dataset | None:
         raise _unusable(file, what, f'has a {name!r} that is not an array of numbers')
     if node.external or node.is_virtual:
         raise _unusable(file, what, f'keeps {name!r} in other files')
-    size, stored = math.prod(node.shape) * node.dtype.itemsize, node.id.get_storage_size()
-    chunk = math.prod(node.chunks) * node.dtype.itemsize if node.chunks else 0
-    if max(size, chunk) > _SMALL + _EXPANSION * stored:
-        raise _unusable(file, what, f'states {max(size, chunk) >> 20} MB for {name!r}, of which it '
-                        f'holds {stored / 2**20:.1f} MB')
+    sides = [math.prod(node.shape), math.prod(node.chunks or (0, ))]
+    stated, held = max(sides) * node.dtype.itemsize, file.id.get_filesize()
+    if stated > _SMALL + _EXPANSION * held:
+        raise _unusable(file, what, f'states {stated >> 20} MB for {name!r} in a file of '
+                        f'{held / 2**20:.1f} MB')
     return node
 
 

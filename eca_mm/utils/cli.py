@@ -4,13 +4,15 @@ import os
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable
+from typing import TextIO
 
 from torch import distributed
 
 from .explain import explain, interrupted, lost_peer
 from .launchers import environment_rank
-from .terminal import printable_lines
+from .terminal import printable, printable_lines
 
 
 def run(main: Callable[[], None]) -> None:
@@ -22,8 +24,9 @@ def run(main: Callable[[], None]) -> None:
     Args:
         main (Callable): The tool; argparse ends it with 2 by itself.
     """
-    code, factory = 0, logging.getLogRecordFactory()
+    code, factory, show = 0, logging.getLogRecordFactory(), warnings.showwarning
     logging.setLogRecordFactory(_PrintableRecord)
+    warnings.showwarning = _show_warning
     try:
         main()
     except KeyboardInterrupt:
@@ -36,10 +39,13 @@ def run(main: Callable[[], None]) -> None:
             _leave(130)
         sentence = explain(error)
         _wait_for_first_failure(sentence is not None and not lost_peer(error))
-        print(printable_lines(sentence or traceback.format_exc()), file=sys.stderr)
+        # Names from files in a sentence must not begin lines of their own.
+        print(printable(sentence, 4000) if sentence else printable_lines(traceback.format_exc()),
+              file=sys.stderr)
         code = 1
     finally:
         logging.setLogRecordFactory(factory)
+        warnings.showwarning = show
     _leave(code)
 
 
@@ -48,6 +54,12 @@ class _PrintableRecord(logging.LogRecord):
 
     def getMessage(self) -> str:  # noqa: N802
         return printable_lines(super().getMessage(), limit=100_000)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int,
+                  file: TextIO | None = None, line: str | None = None) -> None:
+    text = warnings.formatwarning(message, category, filename, lineno, line).rstrip('\n')
+    print(printable_lines(text), file=file or sys.stderr)
 
 
 def _leave(code: int) -> None:

@@ -43,11 +43,21 @@ def add_results(figures: dict | list, folder: str | Path, name: str) -> None:
         OSError: If it cannot be written.
     """
     path = Path(folder, name)
-    if path.exists():
-        written = time.strftime('%Y%m%d_%H%M%S', time.localtime(path.stat().st_mtime))
-        kept, count = path.with_name(f'{path.stem}_{written}{path.suffix}'), 1
-        while kept.exists():
-            count += 1
-            kept = path.with_name(f'{path.stem}_{written}_{count}{path.suffix}')
-        os.rename(path, kept)
+    set_aside(path)
     write_results(figures, os.fspath(path))
+
+
+def set_aside(path: Path) -> None:
+    """Rename a file, or a link, so that another one can take its name.
+
+    Args:
+        path (Path): The file, if there is one; gets the time it was written into its name.
+    """
+    if not os.path.lexists(path):
+        return
+    written = time.strftime('%Y%m%d_%H%M%S', time.localtime(path.lstat().st_mtime))
+    kept, count = path.with_name(f'{path.stem}_{written}{path.suffix}'), 1
+    while os.path.lexists(kept):
+        count += 1
+        kept = path.with_name(f'{path.stem}_{written}_{count}{path.suffix}')
+    os.rename(path, kept)

@@ -69,6 +69,8 @@ def test_images_are_chosen_by_their_ids(annotations):
     (lambda c: c.pop('images'), "no 'images'"),
     (lambda c: c['annotations'][3].update(id=1), 'annotation ids more than once: 1'),
     (lambda c: c['annotations'].clear(), 'nothing to train on'),
+    (lambda c: c['categories'][0].update(name='x' * 2000), 'not a text of a class'),
+    (lambda c: c['categories'][0].update(name='\ud800'), 'not a text of a class'),
     (lambda c: [image.update(file_name='x') for image in c['images']], 'None of .* images'),
 ])
 def test_bad_annotations_are_refused_by_name(annotations, edit, named):

@@ -9,6 +9,7 @@ import hdf5plugin
 import numpy as np
 import pytest
 
+from eca_mm.datasets.coco_index import CheckedCOCO
 from eca_mm.datasets.event_frame_dsec import read_tracks
 from eca_mm.datasets.event_frame_records import read_csv_labels, read_times
 from eca_mm.datasets.event_frame_transforms import _read_grid
@@ -51,7 +52,7 @@ def dataset(*args, **kwargs):
 
 def virtual(file, name):
     layout = h5py.VirtualLayout((100, ), 'u4')
-    layout[:] = h5py.VirtualSource('pipe', 't', shape=(100, ))
+    layout[:] = h5py.VirtualSource('absent', 't', shape=(100, ))
     file.create_virtual_dataset(name, layout)
 
 
@@ -70,10 +71,10 @@ def unknown_filter(file, name):
 
 
 RECORDINGS = {
-    # Nothing but the file is read: a pipe elsewhere would be waited for.
-    'external link': (dict(t=link(h5py.ExternalLink('pipe', '/t'))), 'by a link'),
+    # Nothing but the file is read: another one may be a pipe, which would be waited for.
+    'external link': (dict(t=link(h5py.ExternalLink('absent', '/t'))), 'by a link'),
     'soft link': (dict(ms_to_idx=link(h5py.SoftLink('/events/t'))), 'by a link'),
-    'external storage': (dict(x=dataset((100, ), 'u2', external=[('pipe', 0, 200)])),
+    'external storage': (dict(x=dataset((100, ), 'u2', external=[('/dev/zero', 0, 200)])),
                          'in other files'),
     'virtual data': (dict(t=virtual), 'in other files'),
     # Types.
@@ -88,8 +89,9 @@ RECORDINGS = {
     'huge index': (dict(ms_to_idx=dataset((10**12, ), 'u8', chunks=(1000, ))), 'states 7629394 MB'),
     'huge events': ({name: dataset((10**9, ), 'u1', chunks=(4096, )) for name in 'ptxy'},
                     'states 953 MB'),
-    'zeros': ({name: dataset(data=np.zeros(2**27, 'u1'), chunks=(2**24, ), compression=1)
-               for name in 'ptxy'}, 'states 128 MB'),
+    'zeros': ({'p': dataset(data=np.zeros(2**27, 'u1'), chunks=(2**24, ), compression=9),
+               **{name: dataset((2**27, ), 'u1', chunks=(2**24, )) for name in 'txy'}},
+              'states 128 MB'),
     'a huge chunk': (dict(t=dataset((100, ), 'u4', maxshape=(None, ), chunks=(2**28, ))), 'states'),
     'huge offset': (dict(t_offset=dataset(data=np.uint64(2**64 - 1))), 'less than 63 bits'),
     # Contents.
@@ -100,9 +102,7 @@ RECORDINGS = {
 
 
 @pytest.mark.parametrize('name', RECORDINGS)
-def test_recordings(name, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    os.mkfifo('pipe')
+def test_recordings(name, tmp_path):
     changed, match = RECORDINGS[name]
     path = recording(tmp_path / 'events.h5', **changed)
     refused(lambda path: DSECEventFile(path).slice(0, 50), path, match)
@@ -114,8 +114,8 @@ def test_a_sound_recording(tmp_path):
 
 def test_links_of_whole_groups(tmp_path):
     with h5py.File(tmp_path / 'a.h5', 'w') as file:
-        file['events'] = h5py.ExternalLink('pipe', '/')
-        file['rectify_map'] = h5py.ExternalLink('pipe', '/')
+        file['events'] = h5py.ExternalLink('absent', '/')
+        file['rectify_map'] = h5py.ExternalLink('absent', '/')
     refused(lambda path: len(DSECEventFile(path)), tmp_path / 'a.h5', 'by a link')
     refused(read_rectify_map, tmp_path / 'a.h5', "Rectification map [^ ]* reaches 'rectify_map'")
 
@@ -232,7 +232,8 @@ def test_times_of_frames(content, tmp_path):
 
 def test_text_files_that_are_pipes(tmp_path):
     os.mkfifo(tmp_path / 'pipe')
-    for read in (read_times, Calibration.read, lambda path: read_csv_labels(path, ('car', ))):
+    for read in (read_times, Calibration.read, lambda path: read_csv_labels(path, ('car', )),
+                 lambda path: CheckedCOCO(str(path))):
         refused(read, tmp_path / 'pipe', 'pipe or a device')
 
 

@@ -79,8 +79,13 @@ def test_other_numbers_are_refused_by_name_wherever_a_file_is_read(dtype, entry,
     name = str(dtype).removeprefix('torch.')
     with pytest.raises(UserError, match=f'its conv.weight is of the type {name}'):
         load_checkpoint_file(tmp_path / 'a.pth')
-    torch.save({'index': weights['conv.weight']}, tmp_path / 'b.pth')
-    load_checkpoint_file(tmp_path / 'b.pth')
+    other = {'index': weights['conv.weight']}
+    torch.save({entry: other} if entry else other, tmp_path / 'b.pth')
+    if dtype.is_complex:
+        with pytest.raises(UserError, match='its index is of the type complex64'):
+            load_checkpoint_file(tmp_path / 'b.pth')
+    else:
+        load_checkpoint_file(tmp_path / 'b.pth')
 
 
 def safetensors(header, content=b''):

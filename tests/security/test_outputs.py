@@ -111,15 +111,27 @@ def test_a_work_directory_does_not_replace_configs_that_it_holds(tmp_path):
     os.link(tmp_path / 'own/det.py', tmp_path / 'hard/det.py')
     before = contents(tmp_path)
     runner = CheckedRunner.__new__(CheckedRunner)
-    runner.cfg = Config.fromfile(tmp_path / 'own/det.py')
-    for folder in ('own', 'base', 'linked', 'hard'):
-        runner._work_dir = str(tmp_path / folder)
+    runner._timestamp = 'now'
+
+    def start(folder, text):
+        (tmp_path / 'base/det.py').write_text(text)
+        runner.cfg, runner._work_dir = Config.fromfile(tmp_path / 'own/det.py'), str(folder)
         runner.dump_config()
+
+    for folder in ('own', 'base', 'linked', 'hard'):
+        start(tmp_path / folder, 'a = 1\n')
         assert contents(tmp_path) == before
-    (tmp_path / 'new').mkdir()
-    runner._work_dir = str(tmp_path / 'new')
-    runner.dump_config()
-    assert (tmp_path / 'new/det.py').read_text().strip() == 'a = 1'
+    # Other files of that name: the user's own, a link to one elsewhere, that of an earlier start.
+    new, other = tmp_path / 'new', tmp_path / 'other.py'
+    new.mkdir()
+    other.write_text('mine')
+    (new / 'det.py').symlink_to(other)
+    for value in (1, 1, 2):
+        start(new, f'a = {value}\n')
+        assert (new / 'det.py').read_text().strip() == f'a = {value}'
+    assert other.read_text() == 'mine'
+    kept = {path.read_text().strip() for path in new.glob('det_*.py')}
+    assert kept == {'mine', 'a = 1'} and len(list(new.iterdir())) == 3
 
 
 @pytest.mark.parametrize('make', [

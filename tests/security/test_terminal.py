@@ -2,6 +2,8 @@
 import ast
 import logging
 import subprocess
+import sys
+import warnings
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -9,7 +11,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from eca_mm.benchmark.report import Report
-from eca_mm.utils.cli import _PrintableRecord
+from eca_mm.utils.cli import _PrintableRecord, run
+from eca_mm.utils.errors import UserError
 from eca_mm.utils.grammar import new_parser
 from eca_mm.utils.terminal import printable, progress, say, show_table, working
 from eca_mm.visualization.bubbles import Bubble, draw_bubbles
@@ -40,15 +43,20 @@ def test_say(capsys):
 
 
 @pytest.mark.parametrize('name', ['[red]x[/]', '[/]', HOSTILE, '[link=file:///]x', '\\'])
-def test_names_in_progress_bars_are_not_markup(name, capsys):
+def test_names_in_progress_bars_are_not_markup(name, capsys, monkeypatch):
     assert list(progress([1], name)) == [1]
+    shown = capsys.readouterr().err
+    assert harmless(shown) and printable(name)[:5] in shown
+    # On a terminal only; rich's own control sequences are shown too.
+    monkeypatch.setattr(sys.stderr, 'isatty', lambda: True, raising=False)
     with working(name):
         pass
     shown = capsys.readouterr().err
-    assert harmless(shown) and printable(name)[:5] in shown
+    assert printable(name)[:3] in shown and not {'\x07', '\u202e', '\x9b'} & set(shown)
+    assert '\x1b]' not in shown
 
 
-NAMES = [r'$\frac{', '[/]', HOSTILE, '<script>&"', 'x' * 3000, '$x^2$', '\\', '']
+NAMES = [r'$\frac{$', '[/]', HOSTILE, '<script>&"', 'x' * 3000, '$x^2$', '\\', '']
 
 
 @pytest.mark.parametrize('ending', ['svg', 'png'])
@@ -65,7 +73,7 @@ def test_names_in_charts(ending, tmp_path, capfd):
     for path in tmp_path.glob('*.svg'):
         text = path.read_text()
         ElementTree.fromstring(text)
-        assert 'x' * 300 not in text and r'\x1b[2J' in text and r'$\frac{' in text
+        assert 'x' * 300 not in text and r'\x1b[2J' in text and r'$\frac{$' in text
 
 
 def test_misuse_of_a_command_line(capsys):
@@ -74,6 +82,27 @@ def test_misuse_of_a_command_line(capsys):
         with pytest.raises(SystemExit):
             parser.parse_args(arguments)
         assert harmless(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize('call, last', [
+    (lambda: warnings.warn(HOSTILE, stacklevel=1), 'warnings.warn'),
+    (lambda: int(HOSTILE), 'ValueError'),
+])
+def test_warnings_and_tracebacks(capsys, call, last):
+    with pytest.raises(SystemExit), warnings.catch_warnings():
+        warnings.simplefilter('always')
+        run(call)
+    shown = capsys.readouterr().err
+    assert harmless(shown) and last in shown and r'\x1b[2J' in shown
+
+
+def test_a_name_begins_no_line_of_its_own(capsys):
+    def fail():
+        raise UserError('No class a\nWrote b.pth.')
+
+    with pytest.raises(SystemExit):
+        run(fail)
+    assert capsys.readouterr().err == 'No class a\\nWrote b.pth.\n'
 
 
 def test_log():

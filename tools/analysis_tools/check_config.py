@@ -10,7 +10,7 @@ from eca_mm.utils.cli import run
 from eca_mm.utils.grammar import new_parser, positive
 from eca_mm.utils.outputs import check_outputs
 from eca_mm.utils.results import write_results
-from eca_mm.utils.terminal import say, working
+from eca_mm.utils.terminal import printable, say, working
 
 
 def main() -> None:
@@ -35,8 +35,8 @@ def main() -> None:
         config = load_config(args.config, args.cfg_options, checked=False)
         findings = check_config(config, args.gpus)
     for finding in findings:
-        say(f'{finding.level}: {finding.where}: {finding.message}\n'
-            f'    expected: {finding.expected}')
+        say(f'{finding.level}: {printable(finding.where)}: {printable(finding.message, 2000)}\n'
+            f'    expected: {printable(finding.expected, 2000)}')
     levels = [finding.level for finding in findings]
     say(f'{args.config}: {levels.count("error")} errors, {levels.count("warning")} warnings')
     if args.json:
