@@ -29,7 +29,8 @@ demo: setup  ## train an ECA Mask R-CNN on drawn shapes and show what it finds (
 	@$(RUN) tools/demo_shapes.py
 
 test: setup  ## run the default tests
-	@$(RUN) -m pytest -m 'not slow' -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+	@$(RUN) -m pytest -m 'not slow' -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
+	    $(PYTEST_ARGS)
 
 test-slow: setup  ## run the tests that take long
 	@$(RUN) -m pytest -m slow $(PYTEST_ARGS)

@@ -120,7 +120,7 @@ def run(name: str, folder: Path, pytest_args: list) -> dict:
         report.unlink(missing_ok=True)
         subprocess.run([venv / 'bin/python', '-m', 'pytest', '-m', 'not slow', '-q', '-ra',
                         '-n', os.environ.get('WORKERS', '2'), '--dist', 'loadfile',
-                        f'--junitxml={report}', *pytest_args], cwd=ROOT,
+                        '--no-loadscope-reorder', f'--junitxml={report}', *pytest_args], cwd=ROOT,
                        env={**os.environ, 'PATH': f'{venv}/bin:{os.environ["PATH"]}'})
         if report.is_file():
             result.update(outcome(report))

@@ -22,6 +22,7 @@ from .paper_counting import (
     count_operations,
     total,
 )
+from .uninitialised import WithoutInitialisation
 
 TABLES = (2, 3, 4, 5, 6, 7)
 
@@ -149,7 +150,8 @@ def measure(config: str, **options) -> Measured:
     cfg = get_config(f'eca_mm::{config}.py')
     cfg.merge_from_dict(options)
     # Rows of both code bases follow each other; without this, mmengine warns of every change.
-    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+    # Only shapes are counted.
+    with DefaultScope.overwrite_default_scope(cfg.default_scope), WithoutInitialisation():
         model = build_model(cfg)
     attentions = tuple(
         (block.out_channels, _attention_params(block)) for block in model.backbone.modules()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from . import (
     checkpoint_loading,
     config_scope,
+    config_text,
     data_files,
     data_sets,
     data_workers,
@@ -72,6 +73,9 @@ CHANGES = (
     Change(file_backend.dump_whole_configs, 'mmengine', 'all',
            'A run that is interrupted while it formats its config, for seconds, would leave an '
            'empty one.'),
+    Change(config_text.format_once, 'mmengine', 'all',
+           'The start of a run formats its config five times, and each checkpoint once more, for '
+           'a second or more each.'),
     Change(config_scope.find_bases_by_path, 'mmengine', 'all',
            'For every `_base_` of another package mmengine reads all metafiles of that package, '
            'which takes a second.'),

@@ -1,4 +1,5 @@
 """Imports only point down the list of folders, and never in a circle."""
+import re
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,14 @@ def violations(root: Path) -> list[str]:
         return unknown
     circle = graph.circle()
     return graph.upward(ORDER, ranks) + ([] if circle is None else [f'circle: {circle}'])
+
+
+def test_no_test_module_imports_another():
+    importing = re.compile(r'^\s*(?:from|import) +\.*(?:tests\.)?(?:\w+\.)*test_\w+', re.M)
+    found = {path.relative_to(ROOT).as_posix(): lines
+             for path in (ROOT / 'tests').rglob('*.py')
+             if (lines := importing.findall(path.read_text()))}
+    assert found == {}, 'what tests share belongs in tests/support'
 
 
 def test_the_project():

@@ -203,7 +203,8 @@ def test_onnx_of_the_pyramid(form, tmp_path):
                                         event=dict(EVENT), fusion=ECA),
         neck=dict(type='FPN', in_channels=[16, 32, 64, 128], out_channels=16, num_outs=5,
                   add_extra_convs='on_input'),
-        bbox_head=dict(type='RetinaHead', num_classes=3, in_channels=16, feat_channels=16)))
+        bbox_head=dict(type='RetinaHead', num_classes=3, in_channels=16, feat_channels=16,
+                       stacked_convs=1)))
     randomize_norms(model)
     built = TensorModel(model.eval())
     exported = TensorModel(fuse(model)) if form == 'fused' else built

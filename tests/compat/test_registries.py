@@ -50,8 +50,8 @@ for name, expected in (('CBAM', 'project'), ('eca_mm.CBAM', 'eca_mm.layers.cbam'
 
 
 @pytest.mark.parametrize('first', few_by_default(['project', 'eca_mm'], 0))
-@pytest.mark.parametrize(('registry', 'scope'), [('mmengine.registry', None),
-                                                 ('mmdet.registry', 'mmdet')])
+@pytest.mark.parametrize(('registry', 'scope'), few_by_default(
+    [('mmengine.registry', None), ('mmdet.registry', 'mmdet')], 1))
 def test_a_class_of_the_same_name(tmp_path, first, registry, scope):
     (tmp_path / 'project.py').write_text(PROJECT.format(registry=registry))
     imports = ['import project', 'import eca_mm']

@@ -5,7 +5,7 @@ from mmengine.registry import MODELS, DefaultScope
 
 from eca_mm.engine.config import load_config
 from tests.support import samples
-from tests.support.config_checks import NECK
+from tests.support.config_checks import NARROW, NECK
 from tests.support.processes import ROOT
 
 
@@ -16,7 +16,7 @@ def root(tmp_path_factory):
     samples.give_masks(samples.draw_coco(root / 'coco'))
     samples.draw_classes(root / 'classes', images=1)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
-        backbone = MODELS.build(dict(type='ECAResNet', depth=18))
+        backbone = MODELS.build(dict(type='ECAResNet', depth=18, **NARROW))
     weights = {f'backbone.{name}': value for name, value in backbone.state_dict().items()}
     torch.save({'state_dict': weights}, root / 'r18.pth')
     torch.save({name: value for name, value in weights.items() if '.eca.' not in name},
@@ -31,6 +31,7 @@ def detector(root):
     config = load_config(str(ROOT / 'configs/mask_rcnn/mask-rcnn_eca-r50_fpn_4xb2-1x_coco.py'))
     config.merge_from_dict({
         'model.backbone.depth': 18, 'model.backbone.init_cfg.checkpoint': str(root / 'r18.pth'),
+        **{f'model.backbone.{key}': value for key, value in NARROW.items()},
         'model.backbone.kernel_size': 'adaptive', 'model.neck.in_channels': NECK[18],
         # Narrow heads, for speed.
         'model.neck.out_channels': 32, 'model.rpn_head.in_channels': 32,
@@ -54,7 +55,8 @@ def detector(root):
 def classifier(root):
     """An ECA-ResNet-18 on folders of three classes: nothing to object to."""
     config = load_config(str(ROOT / 'configs/eca_resnet/eca-resnet18_4xb64_in1k.py'))
-    config.model.head.update(num_classes=3, topk=(1, ))
+    config.model.backbone.update(NARROW)
+    config.model.head.update(num_classes=3, topk=(1, ), in_channels=128)
     config.data_preprocessor.num_classes = 3
     for split in ('train', 'val', 'test'):
         loader = config[f'{split}_dataloader']

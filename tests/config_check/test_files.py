@@ -1,7 +1,7 @@
 """Data that are missing or cannot be used."""
-from eca_mm.config_check import check_config
+from eca_mm.config_check import check_config, evaluators, files
 from tests.support import samples
-from tests.support.config_checks import changed, find
+from tests.support.config_checks import changed, find, run
 
 
 def test_missing_data(detector, classifier, root):
@@ -10,11 +10,17 @@ def test_missing_data(detector, classifier, root):
             ({f'{train}.data_root': 'nowhere'}, f'{train}.data_root'),
             ({f'{train}.ann_file': 'train.json'}, f'{train}.ann_file'),
             ({f'{train}.data_prefix.img': 'train/'}, f'{train}.data_prefix.img'),
-            ({'val_evaluator.ann_file': 'val.json'}, 'val_evaluator.ann_file'),
-            ({'test_evaluator.ann_file': 'test.json'}, 'test_evaluator.ann_file'),
             ({'test_dataloader.dataset.ann_file': 'test.json'},
              'test_dataloader.dataset.ann_file')):
-        assert find(changed(detector, changes)) == [('error', 'data', where)]
+        assert [(f.level, f.check, f.where) for f in run(files, changed(detector, changes))] == [
+            ('error', 'data', where)], changes
+    for split in ('val', 'test'):
+        where = f'{split}_evaluator.ann_file'
+        finding, = run(evaluators, changed(detector, {where: 'absent.json'}))
+        assert (finding.level, finding.check, finding.where) == ('error', 'data', where)
+    # What is missing is not built to say it again.
+    assert find(changed(detector, {f'{train}.data_root': 'nowhere'})) == [
+        ('error', 'data', f'{train}.data_root')]
     assert find(changed(classifier, {f'{train}.data_prefix': 'train'})) == [
         ('error', 'data', f'{train}.data_prefix.img_path')]
     (images / '002.jpg').rename(images / 'gone')

@@ -7,7 +7,7 @@ from mmengine.config import ConfigDict
 from mmengine.registry import MODELS
 
 from eca_mm.config_check import building, frozen, keys, training, weights
-from tests.support.config_checks import changed, run
+from tests.support.config_checks import NARROW, changed, run
 
 NETWORK = 'model.backbone.network'
 
@@ -18,7 +18,8 @@ def config(detector, root):
     config = copy.deepcopy(detector)
     config.model.backbone = ConfigDict(
         type='WithAttention', attention=dict(type='ECALayer'), network=dict(
-            type='ResNet', depth=18, frozen_stages=1, norm_cfg=dict(type='BN'), norm_eval=True,
+            type='ResNet', depth=18, **NARROW, frozen_stages=1, norm_cfg=dict(type='BN'),
+            norm_eval=True,
             init_cfg=dict(type='Pretrained', checkpoint=str(root / 'plain.pth'),
                           prefix='backbone.')))
     return config

@@ -6,11 +6,12 @@ from mmengine.config import ConfigDict
 
 from eca_mm.analysis import build_model, count_parameters
 from eca_mm.analysis.paper_counting import PLAIN, count_operations, total
+from eca_mm.analysis.uninitialised import WithoutInitialisation
 from eca_mm.backbones.attention_block import AttentionBlock
 from eca_mm.layers import eca_kernel_size
-from tests.configs.test_real_coco import iterations, options
 from tests.support.catalog import load
 from tests.support.processes import ROOT, run_tool
+from tests.support.real_coco import iterations, options
 
 SECTION = (ROOT / 'docs/attentions.md').read_text().partition('\n## ')[0]
 # Name, formula, parameters, multiply-adds and plugin of every row.
@@ -24,7 +25,8 @@ def cost(**changes) -> tuple[int, int]:
     config = load('resnet/resnet50_4xb64_in1k.py')
     config.model.backbone = ConfigDict(
         type='mmdet.ResNet', depth=50, out_indices=(3, ), **changes)
-    model = build_model(config)
+    with WithoutInitialisation():
+        model = build_model(config)
     return count_parameters(model)[0], total(count_operations(model, (224, 224)), PLAIN)
 
 
@@ -62,7 +64,9 @@ def test_cost(name, formula, params, flops, line, plain):
     config = load('resnet/resnet50_4xb64_in1k.py')
     config.model.backbone = ConfigDict(
         type='AttentionResNet', depth=50, attention=as_attention(plugin))
-    blocks = [block for block in build_model(config).backbone.modules()
+    with WithoutInitialisation():
+        backbone = build_model(config).backbone
+    blocks = [block for block in backbone.modules()
               if isinstance(block, AttentionBlock) and block.attention_name]
     for block in blocks:
         channels = block.out_channels

@@ -9,13 +9,13 @@ from mmengine.registry import MODELS, init_default_scope
 from mmpretrain.structures import DataSample
 
 from eca_mm.analysis import count_parameters
+from eca_mm.analysis.uninitialised import WithoutInitialisation
 from eca_mm.layers import ECALayer, eca_kernel_size
 from tests.support.catalog import (
     DETECTORS,
     ECA_CLASSIFIERS,
     PAIRED_DETECTORS,
     PAPER_CONFIGS,
-    WithoutInitialisation,
     counts,
     load,
     one_per_folder,

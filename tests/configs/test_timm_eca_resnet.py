@@ -12,18 +12,11 @@ from mmpretrain.registry import TRANSFORMS
 
 from eca_mm.analysis import build_model, measure_complexity
 from tests.support.catalog import counts, load, metafiles
+from tests.support.timm_models import CLASSIFIERS
 
 MODELS_LISTED = {
     model['Config'].removeprefix('configs/'): model['Metadata']
     for path, content in metafiles().items() if '/timm_' in path for model in content['Models']}
-# Our configs, and timm's models.
-CLASSIFIERS = {
-    'eca-resnet26t': 'ecaresnet26t', 'eca-resnet50t': 'ecaresnet50t',
-    'eca-resnet50d': 'ecaresnet50d', 'eca-resnet101d': 'ecaresnet101d',
-    'eca-resnet200d': 'ecaresnet200d', 'eca-resnet269d': 'ecaresnet269d',
-    'eca-resnet-light': 'ecaresnetlight', 'eca-resnext26t-32x4d': 'ecaresnext26t_32x4d',
-    'eca-resnext50t-32x4d': 'ecaresnext50t_32x4d', 'eca-resnet50d-pruned': 'ecaresnet50d_pruned',
-    'eca-resnet101d-pruned': 'ecaresnet101d_pruned'}
 # Parameters as printed with timm's results, in millions.
 PRINTED = {'eca-resnet50d': 25.58, 'eca-resnet101d': 44.57, 'eca-resnet-light': 30.16,
            'eca-resnet50d-pruned': 19.94, 'eca-resnet101d-pruned': 24.88}

@@ -1,5 +1,6 @@
 """How .dev_scripts/test_matrix.py records results; running it takes hours."""
 import importlib.util
+import os
 import subprocess
 import sys
 
@@ -31,7 +32,8 @@ def test_outcome_of_a_run(matrix, tmp_path):
         'def test_skipped(): pytest.skip("why")\n')
     subprocess.run([sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', '--rootdir',
                     tmp_path, f'--junitxml={tmp_path}/r.xml', tmp_path], cwd=tmp_path,
-                   capture_output=True)
+                   capture_output=True,
+                   env={**os.environ, 'PYTEST_DISABLE_PLUGIN_AUTOLOAD': '1'})
     outcome = matrix.outcome(tmp_path / 'r.xml')
     del outcome['seconds']
     assert outcome == {'passed': 1, 'failed': 2, 'skipped': 1,

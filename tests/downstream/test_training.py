@@ -95,6 +95,7 @@ def test_detector_that_inherits_ours(installed, project):
     assert "type='ECAResNet'" in (project / 'detector' / 'detector.py').read_text()
 
 
+@pytest.mark.slow
 def test_classifier_that_inherits_ours(installed, project):
     steps = train(installed, project, 'classifier', INHERITS_OUR_CLASSIFIER,
                   tools(installed) / 'train.py')

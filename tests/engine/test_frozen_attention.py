@@ -99,7 +99,7 @@ def pretrained(backbone, path):
     return dict(backbone, init_cfg=dict(type='Pretrained', checkpoint=path, prefix='backbone.'))
 
 
-@pytest.mark.parametrize('runner_type', [Runner, CheckedRunner])
+@pytest.mark.parametrize('runner_type', few_by_default([Runner, CheckedRunner], 0))
 class TestOneProcess:
 
     def test_load_from(self, runner_type, backbone, weights, tmp_path):

@@ -1,8 +1,7 @@
 """Two trainings do not share a work directory."""
 import os
 import signal
-import subprocess
-import sys
+import time
 
 import pytest
 
@@ -10,12 +9,12 @@ from eca_mm.engine import CheckedRunner
 from eca_mm.engine.work_dir_lock import NAME, holder, locked
 from eca_mm.utils.errors import UserError
 from tests.support.points import EPOCHS, SHUFFLED, config
+from tests.support.processes import start_tool
 
 HOLD = """
 import sys, time
 from eca_mm.engine.work_dir_lock import locked
 with locked(sys.argv[1]):
-    print('held', flush=True)
     time.sleep(600)
 """
 
@@ -23,12 +22,13 @@ with locked(sys.argv[1]):
 @pytest.fixture
 def other(tmp_path):
     """Another process that holds the work directory."""
-    process = subprocess.Popen([sys.executable, '-c', HOLD, str(tmp_path / 'run')],
-                               stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == 'held\n'
+    (tmp_path / 'hold.py').write_text(HOLD)
+    process = start_tool(tmp_path, tmp_path / 'hold.py', tmp_path / 'run')
+    while holder(tmp_path / 'run') is None and process.is_alive():
+        time.sleep(0.05)
     yield process
     process.kill()
-    process.wait()
+    process.join()
 
 
 def test_a_second_run_is_refused_until_the_first_is_killed(tmp_path, other):
@@ -39,7 +39,7 @@ def test_a_second_run_is_refused_until_the_first_is_killed(tmp_path, other):
     # Nor is the config of the other replaced.
     assert not list((tmp_path / 'run').glob('*.py'))
     os.kill(other.pid, signal.SIGKILL)
-    other.wait()
+    other.join()
     assert holder(tmp_path / 'run') is None
     CheckedRunner.from_cfg(cfg).train()
     assert (tmp_path / 'run/iter_12.pth').is_file()

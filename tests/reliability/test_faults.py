@@ -10,8 +10,7 @@ import torch
 from eca_mm.checkpoints.latest import latest_checkpoint
 from eca_mm.compat import load_checkpoint_file
 from tests.support import samples
-from tests.support.processes import finish, run_tool, start_tool
-from tests.tools.test_train import fails
+from tests.support.processes import fails, finish, run_tool, start_tool
 
 pytestmark = pytest.mark.slow
 

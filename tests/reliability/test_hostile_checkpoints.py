@@ -12,8 +12,7 @@ from mmpretrain.apis import ImageClassificationInferencer, get_model
 
 from eca_mm.utils.errors import UserError
 from tests.support import samples
-from tests.support.processes import run_tool
-from tests.tools.test_train import fails
+from tests.support.processes import fails, run_tool
 
 
 class Payload:

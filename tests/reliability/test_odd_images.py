@@ -6,8 +6,7 @@ import pytest
 from eca_mm.compat import load_checkpoint_file
 from tests.support import samples
 from tests.support.odd_images import HEIGHT, WIDTH, turned, unusable, usable
-from tests.support.processes import run_script, run_tool
-from tests.tools.test_train import fails
+from tests.support.processes import fails, run_script, run_tool
 
 # What the annotations say of images that have not all the same size; a record of 60,000 x 60,000
 # pixels would be refused before its image.

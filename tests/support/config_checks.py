@@ -8,7 +8,9 @@ from mmengine.registry import DefaultScope
 from eca_mm.config_check import Finding, check_config
 from eca_mm.config_check.context import ConfigContext
 
-NECK = {18: [64, 128, 256, 512], 50: [256, 512, 1024, 2048]}
+# What the checks look at does not depend on the width of a ResNet-18.
+NARROW = dict(base_channels=16, stem_channels=16)
+NECK = {18: [16, 32, 64, 128], 50: [256, 512, 1024, 2048]}
 
 
 def find(config: Config, gpus: int | None = None) -> list[tuple[str, str, str]]:

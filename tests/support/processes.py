@@ -7,7 +7,9 @@ import subprocess
 import sys
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import forkserver
 from pathlib import Path
+from threading import Lock
 
 import torch
 
@@ -18,7 +20,22 @@ _NAMES = {'pytorch': ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
           'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK')}
 # Its children are forked from a process that has imported all and computed nothing.
 _CONTEXT = multiprocessing.get_context('forkserver')
-_CONTEXT.set_forkserver_preload(['eca_mm', 'mmdet.apis', 'mmpretrain.apis'])
+_CONTEXT.set_forkserver_preload(['eca_mm', 'tests.support.preloaded'])
+
+_LOCK = Lock()
+
+
+def _ensure_server() -> None:
+    # Before Python 3.13 it does not look for its modules where this process does.
+    with _LOCK:
+        before = os.environ.get('PYTHONPATH')
+        os.environ['PYTHONPATH'] = os.pathsep.join(filter(None, (str(ROOT), before)))
+        try:
+            forkserver.ensure_running()
+        finally:
+            del os.environ['PYTHONPATH']
+            if before is not None:
+                os.environ['PYTHONPATH'] = before
 
 
 def run_tool(folder: Path, tool: str, *arguments, **environment) -> subprocess.CompletedProcess:
@@ -52,6 +69,7 @@ def run_in_processes(world: int, function, *arguments) -> list[int]:
         Exit codes, by rank.
     """
     port = free_port()
+    _ensure_server()
     processes = [_CONTEXT.Process(target=_call, args=(function, rank, world, port, arguments))
                  for rank in range(world)]
     for process in processes:
@@ -78,6 +96,7 @@ def free_port() -> str:
 def start_tool(folder: Path, tool: str, *arguments, name: str = '', **environment):
     """Start a tool and do not wait for it; the name keeps the output of several apart."""
     out, err = folder / f'.stdout{name}', folder / f'.stderr{name}'
+    _ensure_server()
     process = _CONTEXT.Process(target=_run, args=(
         str(ROOT / 'tools' / tool), [str(a) for a in arguments], str(folder), str(out), str(err),
         environment))
@@ -91,6 +110,17 @@ def finish(process, folder: Path, *command, name: str = '') -> subprocess.Comple
     out, err = folder / f'.stdout{name}', folder / f'.stderr{name}'
     return subprocess.CompletedProcess(
         command, process.exitcode, out.read_text(), err.read_text())
+
+
+def fails(result, *parts, code=1):
+    """Check that a tool ended with one sentence on standard error, and with all of its parts."""
+    assert result.returncode == code, result.stderr
+    last = result.stderr.strip().splitlines()[-1]
+    assert 'Traceback' not in result.stderr
+    for part in parts:
+        assert part in last, last
+    assert last.endswith('.')
+    return last
 
 
 def _start(folder, name, tool, arguments, environment):

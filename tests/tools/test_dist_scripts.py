@@ -19,6 +19,23 @@ wait $!
 """
 
 
+@pytest.mark.parametrize(('script', 'tool', 'files'), [
+    ('dist_train.sh', 'train.py', ['my det.py']),
+    ('dist_test.sh', 'test.py', ['my det.py', 'epoch 1.pth'])])
+def test_what_is_started(tmp_path, script, tool, files):
+    python = tmp_path / 'python'
+    python.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    python.chmod(0o755)
+    result = run_script(tmp_path, script, *files, 2, '--work-dir', 'my runs', PYTHON=str(python))
+    assert result.returncode == 0, result.stderr
+    launcher, *arguments = result.stdout.splitlines()
+    assert launcher == str(ROOT / 'tools/launch.py')
+    assert arguments[:4] == ['--nnodes', '1', '--nproc-per-node', '2']
+    assert arguments[-5 - len(files):] == [str(ROOT / 'tools' / tool), *files, '--work-dir',
+                                           'my runs', '--launcher', 'pytorch']
+
+
+@pytest.mark.slow
 def test_two_processes_test_like_one(trained):
     # By the script's path, from another folder and with a space in every path.
     place = shutil.copytree(trained, trained.parent / 'a place')
@@ -63,6 +80,7 @@ def test_an_invalid_loss_in_one_process_stops_both(trained):
     assert not list((trained / 'runs').glob('*.pth'))
 
 
+@pytest.mark.slow
 def test_a_mistake_is_reported_once(folder):
     result = run_script(folder, 'dist_train.sh', 'absent.py', 2)
     assert result.returncode == 1

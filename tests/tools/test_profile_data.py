@@ -28,7 +28,7 @@ def test_numbers_of_workers():
 
 
 @pytest.mark.parametrize(('config', 'batch', 'iterations'), few_by_default(
-    [('cls.py', 4, 3), ('det.py', 2, 2)], 1))
+    [('cls.py', 4, 3), ('det.py', 2, 2)], 0))
 def test_profile(folder, config, batch, iterations):
     result = run_tool(folder, 'train.py', config, '--profile-data', '0', '1', '--work-dir', 'work')
     assert result.returncode == 0, result.stderr

@@ -2,8 +2,7 @@ import pickle
 
 import torch
 
-from tests.support.processes import run_tool
-from tests.tools.test_train import fails
+from tests.support.processes import fails, run_tool
 
 
 def test_detection_prints_the_table_and_writes_what_is_asked_for(trained):

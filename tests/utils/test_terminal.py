@@ -1,7 +1,5 @@
 """Text from files does no harm to a terminal; tables are Markdown of a fixed form."""
 import logging
-import subprocess
-import sys
 
 import pytest
 
@@ -13,6 +11,7 @@ from eca_mm.utils.terminal import (
     show_table,
     working,
 )
+from tests.support.processes import run_tool
 
 
 @pytest.mark.parametrize('text, shown', [
@@ -66,8 +65,9 @@ run(main)
 '''
 
 
-def test_errors_and_logs_are_printable():
-    done = subprocess.run([sys.executable, '-c', CODE], capture_output=True, text=True)
+def test_errors_and_logs_are_printable(tmp_path):
+    (tmp_path / 'tool.py').write_text(CODE)
+    done = run_tool(tmp_path, tmp_path / 'tool.py')
     assert done.returncode == 1 and '\x1b' not in done.stderr
     assert r'weight \x1b[2Jx' in done.stderr and r'name \x1b[2J is wrong' in done.stderr
     assert logging.getLogRecordFactory() is logging.LogRecord

@@ -10,8 +10,8 @@ from eca_mm.checkpoints.converters.ecanet import from_ecanet
 from eca_mm.checkpoints.converters.timm import from_timm, names_for_timm
 from eca_mm.checkpoints.keys import MisfitError
 from eca_mm.utils.errors import UserError
-from tests.configs.test_timm_eca_resnet import CLASSIFIERS
 from tests.support.catalog import load
+from tests.support.timm_models import CLASSIFIERS
 
 
 def randomised(model: nn.Module) -> nn.Module:

@@ -37,6 +37,7 @@ def test_nothing_is_trained(folder, options, sentence):
     assert 'Epoch(train)' not in done.stdout
 
 
+@pytest.mark.slow
 def test_names_stay_with_their_objects_from_the_data_to_the_export(folder):
     done = run_tool(folder, 'train.py', 'det.py', '--work-dir', 'run')
     assert done.returncode == 0, done.stderr
