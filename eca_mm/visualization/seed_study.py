@@ -52,28 +52,35 @@ def paired_difference(results: Sequence[float], baseline: Sequence[float],
     return Difference(mean, mean - float(margin), mean + float(margin))
 
 
-def study_figures(results: Mapping[str, Sequence[float]]) -> dict[str, dict]:
+def study_figures(results: Mapping[str, Mapping[int, float]]) -> dict[str, dict]:
     """Mean, deviation and paired differences of a study.
 
     Args:
-        results (Mapping[str, Sequence[float]]): By network its results, by seed; the first network
-            is the one that the others are compared with.
+        results (Mapping[str, Mapping[int, float]]): By network and seed. The first network is the
+            one that the others are compared with, on the seeds that both have.
 
     Returns:
-        dict[str, dict]: By network ``results``, ``mean``, ``deviation`` (of a single run) and, of
-        all but the first, ``difference`` (:class:`Difference`).
+        dict[str, dict]: By network ``seeds``, ``results`` in their order, ``mean``, ``deviation``
+        (of a single run; None with one seed) and, of all but the first, ``difference``
+        (:class:`Difference`; None with fewer than two seeds in common).
 
     Raises:
-        UserError: As :func:`paired_difference`.
+        UserError: If a network has no result.
     """
-    first = next(iter(results.values()))
+    baseline = next(iter(results.values()))
     figures: dict[str, dict] = {}
-    for name, values in results.items():
-        difference = paired_difference(values, first)
-        figures[name] = dict(results=list(values), mean=float(np.mean(values)),
-                             deviation=float(np.std(values, ddof=1)))
-        if values is not first:
-            figures[name]['difference'] = difference
+    for name, by_seed in results.items():
+        if not by_seed:
+            raise UserError(f'{name} has no result; train it with one seed at least.')
+        values = list(by_seed.values())
+        figures[name] = dict(
+            seeds=list(by_seed), results=values, mean=float(np.mean(values)),
+            deviation=float(np.std(values, ddof=1)) if len(values) > 1 else None)
+        if by_seed is not baseline:
+            both = [seed for seed in by_seed if seed in baseline]
+            figures[name]['difference'] = paired_difference(
+                [by_seed[seed] for seed in both], [baseline[seed] for seed in both]
+            ) if len(both) > 1 else None
     return figures
 
 
@@ -90,5 +97,6 @@ def study_table(figures: Mapping[str, dict]) -> str:
     return markdown_table(
         ('network', 'each seed', 'mean', 'deviation', f'difference to {first} (95% interval)'),
         [(name, ', '.join(f'{value:.2f}' for value in row['results']), f'{row["mean"]:.2f}',
-          f'{row["deviation"]:.2f}', str(row.get('difference', '-')))
+          '-' if row['deviation'] is None else f'{row["deviation"]:.2f}',
+          str(row.get('difference') or '-'))
          for name, row in figures.items()], 'llrrl', compact=True)
