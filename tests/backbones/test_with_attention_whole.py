@@ -1,8 +1,6 @@
 """What is done to whole networks works on those that WithAttention has changed."""
 import copy
 import io
-import multiprocessing
-import os
 import re
 
 import pytest
@@ -16,7 +14,7 @@ from torch import nn
 from eca_mm.backbones import ECAResNet
 from eca_mm.layers import ECALayer
 from tests.support.backbones import randomize_norms
-from tests.support.processes import ROOT, free_port
+from tests.support.processes import ROOT, run_in_processes
 
 # One for each way of being attached: behind a normalisation, in place of an attention, before a
 # DropPath, on RepVGG's sum.
@@ -125,9 +123,7 @@ def test_a_stem_that_puts_pixels_into_channels():
     assert [layer.in_channels for layer in (model.stage3_eca, model.stage4_eca)] == [128, 256]
 
 
-def _process(rank, port, name, queue):
-    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=port, RANK=str(rank), WORLD_SIZE='2')
-    torch.set_num_threads(1)
+def _process(rank, name, folder):
     torch.distributed.init_process_group('gloo')
     torch.manual_seed(0)
     options = dict(frozen_stages=1, with_cp=True) if name == 'ResNet' else {}
@@ -141,23 +137,16 @@ def _process(rank, port, name, queue):
         optimizer.zero_grad()
         sum(y.square().mean() for y in model(torch.randn(2, 3, 64, 64))).backward()
         optimizer.step()
-    queue.put({key: (value.requires_grad, value.detach().tolist())
-               for key, value in model.module.named_parameters() if '.eca.' in key})
+    torch.save({key: (value.requires_grad, value.detach().tolist())
+                for key, value in model.module.named_parameters() if '.eca.' in key},
+               folder / f'{rank}.pt')
     torch.distributed.barrier()
 
 
 @pytest.mark.parametrize('name', ['ResNet', 'CSPNeXt'])
-def test_two_processes_have_no_unused_parameters(name):
-    context = multiprocessing.get_context('fork')
-    queue, port = context.Queue(), free_port()
-    processes = [context.Process(target=_process, args=(rank, port, name, queue))
-                 for rank in range(2)]
-    for process in processes:
-        process.start()
-    first, second = (queue.get(timeout=120) for _ in processes)
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0, 0]
+def test_two_processes_have_no_unused_parameters(name, tmp_path):
+    assert run_in_processes(2, _process, name, tmp_path) == [0, 0]
+    first, second = (torch.load(tmp_path / f'{rank}.pt') for rank in range(2))
     assert first == second and first
     # No weights were loaded: the attention of the frozen stage learns too.
     assert all(trained for trained, _ in first.values())
