@@ -50,7 +50,8 @@ NETWORKS = {
         _net('InceptionV3', aux_logits=False), _net('DenseNet', arch='121'), _net('VGG', depth=16),
         _net('MobileViT', arch='small'), _net('RepLKNet', arch='31B'),
         _net('ConvMixer', arch='768/32'), _net('Conformer', arch='tiny'),
-        _net('TinyViT', arch='5m'), _net('EfficientFormer', arch='l1'), _net('Vig', arch='tiny'))}
+        _net('TinyViT', arch='5m'), _net('EfficientFormer', arch='l1'), _net('Vig', arch='tiny'),
+        _net('PoolFormer', arch='s12'), _net('RIFormer', arch='s12'), _net('AlexNet'))}
 
 
 def describe(scope: str, network: dict) -> tuple[str, str, str, str]:

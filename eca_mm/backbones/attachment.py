@@ -30,9 +30,8 @@ class _Derived:
     _origin: tuple = ()
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple:
-        make, *arguments = self._origin
         get_state = getattr(self, '__getstate__', None)
-        return _new, (make, *arguments), get_state() if get_state else self.__dict__
+        return _new, _written(self._origin), get_state() if get_state else self.__dict__
 
 
 class _Carrier(_Derived):
@@ -57,13 +56,25 @@ class _Sparing(_Derived):
             return super().train(mode)  # type: ignore[misc]
 
 
-def _new(make: str, *arguments: Any) -> nn.Module:
-    cls = globals()[make](*arguments)
+def _written(origin: tuple) -> tuple:
+    """An origin without classes that were made on the fly themselves, which have no name."""
+    make, base, *arguments = origin
+    return make, _written(base._origin) if issubclass(base, _Derived) else base, *arguments
+
+
+def _class_of(make: str, base: type | tuple, *arguments: Any) -> type:
+    return globals()[make](_class_of(*base) if isinstance(base, tuple) else base, *arguments)
+
+
+def _new(*origin: Any) -> nn.Module:
+    cls: Any = _class_of(*origin)
     return cls.__new__(cls)
 
 
 def _derive(bases: tuple[type, ...], origin: tuple, **members: Any) -> type:
     own = bases[-1]
+    if issubclass(own, bases[0]):
+        bases = (own, )
     members.update(_origin=origin, __module__=__name__, __doc__=own.__doc__,
                    __qualname__=own.__qualname__)
     return type(own.__name__, bases, members)
@@ -143,13 +154,31 @@ def attach(root: nn.Module, path: str, layer: nn.Module, before: bool = False) -
             raise ValueError(f'{path} is a {type(module).__name__} in a {type(parent).__name__}, '
                              'which calls none of its children itself; name the module around '
                              'or another one.')
-        kept = {**getattr(parent, '_kept', {}), name: (layer, before)}
-        base = parent.__class__
-        if '_kept' in parent.__dict__:
-            base = base._origin[1]
-        parent.__class__ = keeper_class(base, tuple(kept))
-        parent._kept = kept
+        _keep(parent, name, (layer, before))
     _carry(module, (layer, before))
+
+
+def _keep(parent: nn.Module, name: str, attached: tuple[nn.Module, bool]) -> None:
+    kept = {**getattr(parent, '_kept', {}), name: attached}
+    base = parent.__class__
+    if getattr(base, '_origin', ('', ))[0] == 'keeper_class':
+        base = base._origin[1]
+    parent.__class__ = keeper_class(base, tuple(kept))
+    parent._kept = kept
+
+
+def keep_shared(network: nn.Module) -> None:
+    """Have every module that calls a shared carrier notice what takes its place later.
+
+    Args:
+        network (nn.Module): A network, after all layers are attached.
+    """
+    for parent in list(network.modules()):
+        for name, child in parent._modules.items():
+            if (isinstance(child, _Carrier) and isinstance(child, REBUILT)
+                    and name not in getattr(parent, '_kept', {})
+                    and (isinstance(parent, nn.Sequential) or not isinstance(parent, CONTAINERS))):
+                _keep(parent, name, child._attached)
 
 
 def spare_unloaded(network: nn.Module) -> None:
@@ -177,6 +206,18 @@ def attached_layer(module: nn.Module) -> nn.Module | None:
     if not isinstance(module, _Carrier) or module._attached[1]:
         return None
     return module._attached[0]
+
+
+def carries_layer(module: nn.Module) -> bool:
+    """Tell whether a module carries a layer, behind or before itself.
+
+    Args:
+        module (nn.Module): Any module.
+
+    Returns:
+        bool: Whether it does.
+    """
+    return isinstance(module, _Carrier)
 
 
 def original_class(module: nn.Module) -> type:

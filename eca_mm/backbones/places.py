@@ -3,12 +3,16 @@
 Section 3.3 of ECA-Net: after the last normalisation of the residual branch, before the addition.
 If a block has squeeze-and-excitation or a similar layer, the attention replaces it.
 """
-from collections.abc import Iterator
+import difflib
+import re
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from mmcv.cnn import ConvModule
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
+
+from .known_blocks import BLOCKS, PLAIN, SQUEEZE_EXCITATION
 
 
 class Place(NamedTuple):
@@ -30,77 +34,6 @@ class Place(NamedTuple):
         return '.'.join(filter(None, (self.owner, self.path)))
 
 
-# How to find the place in a block: 'norm norm3' is the normalisation of that name; 'end conv2' the
-# last normalisation in that part, or its last convolution where there is none; 'after' and
-# 'before' that part itself, where a lone word means the block.
-_MMDET, _MMPRETRAIN = 'mmdet.models', 'mmpretrain.models'
-BLOCKS = {
-    f'{_MMDET}.backbones.resnet.BasicBlock': 'norm norm2',
-    f'{_MMDET}.backbones.resnet.Bottleneck': 'norm norm3',
-    f'{_MMDET}.backbones.darknet.ResBlock': 'end conv2',
-    f'{_MMDET}.layers.csp_layer.DarknetBottleneck': 'end conv2',
-    f'{_MMDET}.layers.csp_layer.CSPNeXtBlock': 'end conv2',
-    f'{_MMDET}.layers.inverted_residual.InvertedResidual': 'end linear_conv',
-    f'{_MMDET}.backbones.efficientnet.EdgeResidual': 'end conv2',
-    f'{_MMPRETRAIN}.backbones.resnet.BasicBlock': 'norm norm2',
-    f'{_MMPRETRAIN}.backbones.resnet.Bottleneck': 'norm norm3',
-    f'{_MMPRETRAIN}.backbones.cspnet.DarknetBottleneck': 'end conv2',
-    f'{_MMPRETRAIN}.utils.inverted_residual.InvertedResidual': 'end linear_conv',
-    f'{_MMPRETRAIN}.backbones.efficientnet.EdgeResidual': 'end conv2',
-    f'{_MMPRETRAIN}.backbones.mobilenet_v2.InvertedResidual': 'end conv',
-    f'{_MMPRETRAIN}.backbones.shufflenet_v1.ShuffleUnit': 'end g_conv_1x1_expand',
-    f'{_MMPRETRAIN}.backbones.shufflenet_v2.InvertedResidual': 'end branch2',
-    f'{_MMPRETRAIN}.backbones.repvgg.RepVGGBlock': 'sum se_layer',
-    f'{_MMPRETRAIN}.backbones.mobileone.MobileOneBlock': 'after se',
-    f'{_MMPRETRAIN}.backbones.convnext.ConvNeXtBlock': 'before drop_path',
-    f'{_MMPRETRAIN}.backbones.van.VANBlock': 'after mlp',
-    f'{_MMPRETRAIN}.backbones.hornet.HorNetBlock': 'after gnconv',
-    f'{_MMPRETRAIN}.backbones.replknet.RepLKBlock': 'before drop_path',
-    f'{_MMPRETRAIN}.backbones.replknet.ConvFFN': 'before drop_path',
-    f'{_MMPRETRAIN}.backbones.convmixer.Residual': 'end fn',
-    f'{_MMPRETRAIN}.backbones.conformer.ConvBlock': 'end bn3',
-    f'{_MMPRETRAIN}.backbones.tinyvit.MBConvBlock': 'end conv3',
-    f'{_MMPRETRAIN}.backbones.efficientformer.Meta4D': 'end mlp',
-    f'{_MMPRETRAIN}.backbones.vig.Grapher': 'before drop_path',
-    f'{_MMPRETRAIN}.backbones.vig.FFN': 'before drop_path',
-    f'{_MMPRETRAIN}.backbones.densenet.DenseLayer': 'after conv2',
-    **{f'{_MMPRETRAIN}.backbones.inception_v3.Inception{letter}': 'after' for letter in 'ABCDE'},
-    'mmseg.models.backbones.resnet.BasicBlock': 'norm norm2',
-    'mmseg.models.backbones.resnet.Bottleneck': 'norm norm3',
-    'mmseg.models.utils.inverted_residual.InvertedResidual': 'end conv',
-    'mmseg.models.utils.inverted_residual.InvertedResidualV3': 'end linear_conv',
-    'torchvision.models.resnet.BasicBlock': 'end bn2',
-    'torchvision.models.resnet.Bottleneck': 'end bn3',
-    'torchvision.models.regnet.ResBottleneckBlock': 'end f',
-    'torchvision.models.efficientnet.MBConv': 'end block',
-    'torchvision.models.efficientnet.FusedMBConv': 'end block',
-    'torchvision.models.mobilenetv2.InvertedResidual': 'end conv',
-    'torchvision.models.mobilenetv3.InvertedResidual': 'end block',
-    'torchvision.models.shufflenetv2.InvertedResidual': 'end branch2',
-    'torchvision.models.mnasnet._InvertedResidual': 'end layers',
-    'torchvision.models.convnext.CNBlock': 'before stochastic_depth',
-    'torchvision.models.densenet._DenseLayer': 'after conv2',
-    'torchvision.models.googlenet.Inception': 'after',
-    **{f'torchvision.models.inception.Inception{letter}': 'after' for letter in 'ABCDE'},
-    'timm.models.resnet.BasicBlock': 'end bn2',
-    'timm.models.resnet.Bottleneck': 'end bn3',
-    'timm.models.regnet.Bottleneck': 'end conv3',
-    'timm.models._efficientnet_blocks.DepthwiseSeparableConv': 'end bn2',
-    'timm.models._efficientnet_blocks.InvertedResidual': 'end bn3',
-    'timm.models._efficientnet_blocks.EdgeResidual': 'end bn2',
-    'timm.models.convnext.ConvNeXtBlock': 'before drop_path',
-}
-SQUEEZE_EXCITATION = {
-    f'{_MMDET}.layers.se_layer.SELayer', f'{_MMDET}.layers.se_layer.ChannelAttention',
-    f'{_MMPRETRAIN}.utils.se_layer.SELayer', 'mmseg.models.utils.se_layer.SELayer',
-    'torchvision.ops.misc.SqueezeExcitation',
-    'timm.layers.squeeze_excite.SEModule', 'timm.layers.squeeze_excite.EffectiveSEModule',
-    'timm.models._efficientnet_blocks.SqueezeExcite',
-}
-# Networks without blocks: an attention before each pooling.
-PLAIN = {f'{_MMPRETRAIN}.backbones.vgg.VGG', 'mmcv.cnn.vgg.VGG', 'torchvision.models.vgg.VGG'}
-
-
 def find_places(network: nn.Module) -> list[Place]:
     """Find where the attentions of a network belong.
 
@@ -113,7 +46,7 @@ def find_places(network: nn.Module) -> list[Place]:
     places: list[Place] = []
     replaced: list[Place] = []
     for name, module in network.named_modules():
-        kinds = _qualified_names(module)
+        kinds = qualified_names(module)
         if kinds & SQUEEZE_EXCITATION:
             owner, _, path = name.rpartition('.')
             replaced.append(Place(owner, path, 'replace'))
@@ -138,10 +71,23 @@ def _end(module: nn.Module, name: str) -> str:
     """Name of a part's last normalisation, of its last convolution where it has none."""
     if isinstance(module, ConvModule):
         return f'{name}.{module.norm_name if module.with_norm else "conv"}'
-    found = [path for path, part in module.named_modules()
-             if isinstance(part, _BatchNorm | nn.GroupNorm)]
+    found = [path for path, part in module.named_modules() if is_norm(part)]
     found = found or [path for path, part in module.named_modules() if isinstance(part, nn.Conv2d)]
-    return '.'.join(filter(None, (name, found[-1])))
+    # Neither in an Identity, which stands where a network has no normalisation.
+    return '.'.join(filter(None, (name, found[-1] if found else '')))
+
+
+def is_norm(module: nn.Module) -> bool:
+    """Tell whether a module normalises a map.
+
+    Args:
+        module (nn.Module): Any module.
+
+    Returns:
+        bool: Whether it is one of PyTorch's normalisations, a subclass, or one that is frozen.
+    """
+    return (isinstance(module, _NormBase | nn.GroupNorm | nn.LayerNorm)
+            or type(module).__name__.startswith('FrozenBatchNorm'))
 
 
 def _before_pooling(network: nn.Module, name: str) -> Iterator[Place]:
@@ -162,7 +108,15 @@ def _ordered_names(module: nn.Module) -> list[str]:
     return [f'{cls.__module__}.{cls.__qualname__}' for cls in type(module).__mro__]
 
 
-def _qualified_names(module: nn.Module) -> set[str]:
+def qualified_names(module: nn.Module) -> set[str]:
+    """Find out what a module is, without importing the packages that it may come from.
+
+    Args:
+        module (nn.Module): Any module.
+
+    Returns:
+        set[str]: Qualified names of its class and those that it derives from.
+    """
     return set(_ordered_names(module))
 
 
@@ -180,3 +134,59 @@ def stage_of(place: Place) -> str:
         if any(letter.isdigit() for letter in part):
             return '.'.join(parts[:i])
     return parts[0]
+
+
+def matching_places(network: nn.Module, patterns: str | Sequence[str]) -> list[Place]:
+    """Find the modules whose whole names match.
+
+    Args:
+        network (nn.Module): The network.
+        patterns (str | Sequence[str]): Regular expression, or several.
+
+    Returns:
+        list[Place]: One behind every module, also where it has several names.
+
+    Raises:
+        ValueError: If one is not a regular expression, matches nothing or only a list of modules,
+            or a matched module contains another one.
+    """
+    if not isinstance(patterns, list | tuple):
+        patterns = [patterns]  # type: ignore[list-item]
+    if not patterns:
+        raise ValueError('at is empty; name the modules that an attention should follow.')
+    every = {name: part for name, part in network.named_modules(remove_duplicate=False) if name}
+    first: dict[nn.Module, str] = {}
+    for name, part in every.items():
+        first.setdefault(part, name)
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        try:
+            match = re.compile(pattern).fullmatch
+        except (re.error, TypeError) as error:
+            raise ValueError(f'at is {pattern!r}, which is not a regular expression ({error}); '
+                             r"write one for whole names, e.g. r'layer\d\.\d+'.") from error
+        # Matched by any of its names, a module that is shared gets one attention.
+        matched = [first[part] for name, part in every.items() if match(name)]
+        if not matched:
+            near = difflib.get_close_matches(re.sub(r'\\(.)', r'\1', pattern), every, 3, 0.3)
+            hint = f'; the nearest names are {", ".join(map(repr, near))}' if near else ''
+            raise ValueError(f'at={pattern!r} matches no module of {type(network).__name__} (it '
+                             f'has to match a whole name){hint}.')
+        found.update(dict.fromkeys(matched))
+    for name in found:
+        outer = next((other for other in found if name.startswith(f'{other}.')), None)
+        if outer is not None:
+            raise ValueError(f'at matches {name!r} and {outer!r}, which contains it; narrow the '
+                             'pattern to one of the two.')
+    return [_place_at(name, every[name], network) for name in found]
+
+
+def _place_at(name: str, part: nn.Module, network: nn.Module) -> Place:
+    if isinstance(part, nn.ModuleList | nn.ModuleDict):
+        raise ValueError(f'at matches {name!r}, a {type(part).__name__}, which has no '
+                         'output; match its members.')
+    parent, _, leaf = name.rpartition('.')
+    held = isinstance(network.get_submodule(parent), nn.ModuleList | nn.ModuleDict)
+    if isinstance(part, nn.Sequential) or (not held and not any(part.children())):
+        return Place(parent, leaf, 'after')
+    return Place(name, '', 'after')

@@ -1,5 +1,4 @@
 """ECA, or any other attention, in a network that was written without it."""
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,10 +12,19 @@ from torch import nn
 from eca_mm.compat.registries import ours_first
 from eca_mm.utils.signatures import nearest
 
-from .attachment import CONTAINERS, attach, original_class, spare_unloaded
+from .attachment import (
+    CONTAINERS,
+    attach,
+    carries_layer,
+    keep_shared,
+    original_class,
+    spare_unloaded,
+)
 from .attention_block import attention_per_block
 from .channels import find_channels
-from .places import Place, find_places, stage_of
+from .freezing import LAYERS
+from .known_blocks import ATTENTIONS
+from .places import Place, find_places, matching_places, qualified_names, stage_of
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,10 @@ def with_attention(network: dict | nn.Module, attention: dict | Sequence,
             raise ValueError(
                 f'WithAttention takes network, attention and at, but not {name!r}; options of the '
                 f'network belong in its own config, as network.{name}.')
-    if isinstance(network, dict):
+    if not isinstance(network, nn.Module):
+        if not isinstance(network, dict) or 'type' not in network:
+            raise ValueError(f'network is {network!r}, but must be a config with a type, such as '
+                             "dict(type='ResNet', depth=50), or a built module.")
         network = {**network, **weights}
         try:
             network = MODELS.build(network)
@@ -133,36 +144,57 @@ def add_attention(module: nn.Module, attention: dict | Sequence,
         AttentionReport: What was added where.
 
     Raises:
-        ValueError: If the network already has an attention of ours, no place in it is known, ``at``
-            matches nothing or a module within another match, a matched module does not put out a
-            map (N, C, H, W), or the attention does not suit the places.
+        ValueError: If the network already has an attention and ``at`` names no other places, no
+            place in it is known, ``at`` matches nothing or a module within another match, a matched
+            module does not output a map (N, C, H, W), or the attention does not suit the places.
     """
-    _check_plain(module)
     if at is None:
+        _check_plain(module)
         places = find_places(module)
         if not places:
             raise ValueError(
-                f'{type(module).__name__} has no convolutional blocks whose place for an attention '
-                "is known; name the modules that it should follow, e.g. at=r'layers\\.\\d+'.")
+                f'{original_class(module).__name__} has no convolutional blocks whose place for an '
+                'attention is known; name the modules that it should follow, e.g. '
+                "at=r'layers\\.\\d+'.")
     else:
-        places = _matching(module, [at] if isinstance(at, str) else list(at))
+        places = matching_places(module, at)
+        for place in places:
+            part = module.get_submodule(place.name)
+            if carries_layer(part) or isinstance(part, LAYERS):
+                raise ValueError(f'{place.name} has an attention already; match other modules.')
     per_place = _config_per_place(attention, places)
     places = [place for place, cfg in zip(places, per_place, strict=True) if cfg is not None]
     configs = [cfg for cfg in per_place if cfg is not None]
     before = set(module.state_dict())
-    channels = find_channels(module, places)
-    return _insert(module, places, configs, channels, before)
+    # All are built before the network is changed.
+    built = [_build(cfg, width)
+             for cfg, width in zip(configs, find_channels(module, places), strict=True)]
+    return _insert(module, places, built, before)
 
 
-def _insert(module: nn.Module, places: list[Place], configs: list[dict], channels: list[int],
+def _build(cfg: dict, channels: int) -> tuple[str, nn.Module]:
+    """The name that an attention has in checkpoints, and the attention."""
+    if not isinstance(cfg, dict) or 'type' not in cfg:
+        raise ValueError(f"attention is {cfg!r}, but must be a config with a type, such as "
+                         "dict(type='ECALayer').")
+    cfg = {**cfg, 'type': ours_first(MODELS, cfg['type'])}
+    try:
+        return build_plugin_layer(cfg, in_channels=channels)
+    except KeyError as error:
+        if 'Cannot find' not in str(error):
+            raise
+        near = nearest(str(cfg['type']), [kind.__name__ for kind in LAYERS])
+        raise ValueError(f'The attention {cfg["type"]!r} is not registered' + (
+            f'; did you mean {near!r}?' if near else '; eca_mm.layers lists ours.')) from error
+
+
+def _insert(module: nn.Module, places: list[Place], built: list[tuple[str, nn.Module]],
             before: set[str]) -> AttentionReport:
     owners = [_owner(module, place) for place in places]
     layers, described = {}, {}
     shared = Counter(owner for owner, _ in owners)
-    for place, cfg, width, (owner, path) in zip(places, configs, channels, owners, strict=True):
+    for place, (abbreviation, layer), (owner, path) in zip(places, built, owners, strict=True):
         block = module.get_submodule(owner)
-        cfg = {**cfg, 'type': ours_first(MODELS, cfg['type'])}
-        abbreviation, layer = build_plugin_layer(cfg, in_channels=width)
         name = abbreviation
         if shared[owner] > 1 or hasattr(block, name):
             name = f'{path.replace(".", "_")}_{abbreviation}'
@@ -182,6 +214,7 @@ def _insert(module: nn.Module, places: list[Place], configs: list[dict], channel
         full = '.'.join(filter(None, (owner, name)))
         layers[full] = layer
         described[full] = f'{_PREPOSITION[place.kind]} {place.name}'
+    keep_shared(module)
     spare_unloaded(module)
     return AttentionReport(layers, described, tuple(sorted(before - set(module.state_dict()))))
 
@@ -191,10 +224,12 @@ _PREPOSITION = {'after': 'after', 'before': 'before', 'replace': 'in place of', 
 
 def _check_plain(module: nn.Module) -> None:
     for name, part in module.named_modules():
-        if type(part).__module__.startswith('eca_mm.layers.'):
+        if type(part).__module__.startswith('eca_mm.layers.') or qualified_names(part) & ATTENTIONS:
+            where = f' at {name}' if name else ''
             raise ValueError(
-                f'{type(module).__name__} has a {type(part).__name__} already, at {name}; give the '
-                'network without attention, or choose other places by `at`.')
+                f'{original_class(module).__name__} has an attention already '
+                f'({type(part).__name__}{where}); give the network without attention, or name '
+                'other places by `at`.')
 
 
 def _owner(module: nn.Module, place: Place) -> tuple[str, str]:
@@ -205,41 +240,6 @@ def _owner(module: nn.Module, place: Place) -> tuple[str, str]:
     while count and isinstance(module.get_submodule('.'.join(parts[:count])), CONTAINERS):
         count -= 1
     return '.'.join(parts[:count]), '.'.join(parts[count:])
-
-
-def _matching(module: nn.Module, patterns: list[str]) -> list[Place]:
-    names = {name: part for name, part in module.named_modules() if name}
-    found = {}
-    for pattern in patterns:
-        try:
-            match = re.compile(pattern).fullmatch
-        except (re.error, TypeError) as error:
-            raise ValueError(f'at is {pattern!r}, which is not a regular expression ({error}); '
-                             r"write one for whole names, e.g. r'layer\d\.\d+'.") from error
-        matched = [name for name in names if match(name)]
-        if not matched:
-            near = nearest(re.sub(r'\\(.)', r'\1', pattern), names, cutoff=0.3, whole=True)
-            hint = f'; the nearest name is {near!r}' if near else ''
-            raise ValueError(f'at={pattern!r} matches no module of {type(module).__name__} (it has '
-                             f'to match a whole name){hint}.')
-        found.update(dict.fromkeys(matched))
-    for name in found:
-        outer = next((other for other in found if name.startswith(f'{other}.')), None)
-        if outer is not None:
-            raise ValueError(f'at matches {name!r} and {outer!r}, which contains it; narrow the '
-                             'pattern to one of the two.')
-    return [_place_at(name, names[name], module) for name in found]
-
-
-def _place_at(name: str, part: nn.Module, module: nn.Module) -> Place:
-    if isinstance(part, nn.ModuleList | nn.ModuleDict):
-        raise ValueError(f'at matches {name!r}, a {type(part).__name__}, which has no '
-                         'output; match its members.')
-    parent, _, leaf = name.rpartition('.')
-    held = isinstance(module.get_submodule(parent), nn.ModuleList | nn.ModuleDict)
-    if isinstance(part, nn.Sequential) or (not held and not any(part.children())):
-        return Place(parent, leaf, 'after')
-    return Place(name, '', 'after')
 
 
 def _config_per_place(attention: dict | Sequence, places: list[Place]) -> list[dict | None]:

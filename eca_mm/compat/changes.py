@@ -16,6 +16,7 @@ from . import (
     dynamo,
     file_backend,
     freezing,
+    fusing,
     hub,
     imports,
     ops,
@@ -57,6 +58,9 @@ CHANGES = (
            'and masks need. Compiled ones get their arguments in the form that they can read.'),
     Change(imports.repair, 'mmcv, mmdet, mmpretrain', 'all, where imported before eca_mm',
            'An import that failed without mmcv._ext leaves half a package behind.'),
+    Change(fusing.refuse_across_attention, 'mmcv', '2.0 and later',
+           '`fuse_conv_bn` would fold a normalisation into a convolution although an attention '
+           'stands between them.'),
     Change(checkpoint_loading.install, 'mmengine', 'all',
            'Checkpoints load without running code from them, with what mmengine writes into them.'),
     Change(checkpoint_loading.keep_own_config, 'mmengine', 'all',

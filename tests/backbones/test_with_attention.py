@@ -170,7 +170,7 @@ def test_several_patterns_and_leaves():
 @pytest.mark.parametrize(('at', 'message'), [
     (r'layer1\.[', 'not a regular expression'),
     (r'layer9\.\d', 'matches no module'),
-    (r'layer1.0.bn', "matches no module .* the nearest name is 'layer1.0.bn"),
+    (r'layer1.0.bn', "matches no module .* the nearest names are 'layer1.0.bn"),
     (r'layer1(\.0)?', "contains it; narrow"),
     ('fc', 'does not output a map'),
     ('avgpool|fc', 'does not output a map'),
@@ -183,7 +183,7 @@ def test_bad_names(at, message):
 def test_bad_input():
     with pytest.raises(ValueError, match='SwinTransformer has no convolutional blocks'):
         build('mmdet', dict(type='SwinTransformer', depths=(1, 1, 1, 1)))
-    with pytest.raises(ValueError, match='has a ECALayer already, at layer1.0.eca'):
+    with pytest.raises(ValueError, match='has an attention already .ECALayer at layer1.0.eca'):
         build('mmpretrain', dict(type='ECAResNet', depth=18))
     with pytest.raises(ValueError, match=r'3 entries.*stages are layer1, layer2, layer3, layer4'):
         build('mmdet', dict(type='ResNet', depth=18), [ECA, ECA, None])
