@@ -1,4 +1,5 @@
 """Classifiers and feature pyramids as ONNX, torch.export or TorchScript files."""
+import copy
 import importlib.util
 import warnings
 from collections.abc import Mapping
@@ -128,8 +129,6 @@ def export(model: TensorModel,
 
 def _export_onnx(model: nn.Module, images: Tensor, path: Path, names: list[str], axes: dict,
                  metadata: dict) -> None:
-    import onnx
-
     if ONNX_BY_TORCH_EXPORT:
         options = dict(dynamic_shapes=(axes,), dynamo=True, external_data=False, verbose=False)
     else:
@@ -137,9 +136,23 @@ def _export_onnx(model: nn.Module, images: Tensor, path: Path, names: list[str],
         outputs = {name: {axis: f'{name}_{label}' if axis else label
                           for axis, label in found.items()} for name, found in outputs.items()}
         options = dict(dynamic_axes={'images': axes, **outputs}, opset_version=17)
+    # The inference form is in channels_last, whose strides would become index arithmetic.
+    model = copy.deepcopy(model).to(memory_format=torch.contiguous_format)
     torch.onnx.export(model, (images,), str(path), input_names=['images'], output_names=names,
                       **options)
+    write_metadata(path, metadata)
+
+
+def write_metadata(path: Path, metadata: Mapping[str, str]) -> None:
+    """Check an ONNX file and write metadata into it.
+
+    Args:
+        path (Path): The file, which is replaced.
+        metadata (Mapping[str, str]): Its new ``metadata_props``.
+    """
+    import onnx
+
     saved = onnx.load(str(path))
-    onnx.helper.set_model_props(saved, metadata)
+    onnx.helper.set_model_props(saved, dict(metadata))
     onnx.checker.check_model(saved)
     onnx.save(saved, str(path))

@@ -1,4 +1,5 @@
 """Whether an exported file computes what its model does."""
+import importlib.util
 import inspect
 import warnings
 from collections.abc import Callable, Iterable
@@ -15,6 +16,8 @@ from .export import TensorModel
 
 # Twenty times what single precision makes of the deepest networks here.
 TOLERANCE = 1e-4
+# What can run ONNX files here.
+RUNTIMES = ('onnxruntime', 'openvino')
 
 
 @dataclass(frozen=True)
@@ -52,15 +55,18 @@ def shapes_to_try(shape: tuple[int, int], fixed_size: bool = False, channels: in
 
 
 def compare(model: TensorModel, path: Path, kind: str,
-            shapes: Iterable[tuple[int, ...]]) -> list[Difference]:
+            shapes: Iterable[tuple[int, ...]], runtime: str = 'onnxruntime'
+            ) -> list[Difference]:
     """Run an exported file beside its model on random images.
 
     Args:
         model (TensorModel): What the file was made from, or the ordinary form of that.
         path (Path): The file.
-        kind (str): Its format, a key of :data:`eca_mm.deploy.export.SUFFIXES`; ONNX files run in
-            ONNX Runtime, the others in PyTorch.
+        kind (str): Its format, a key of :data:`eca_mm.deploy.export.SUFFIXES`; all but ONNX files
+            run in PyTorch.
         shapes (Iterable[tuple[int, ...]]): Shapes (N, C, H, W) of the images.
+        runtime (str): What runs ONNX files, one of :data:`RUNTIMES`. Defaults to
+            ``'onnxruntime'``.
 
     Returns:
         list[Difference]: One per shape. NaN or infinity on either side counts as infinitely far.
@@ -71,7 +77,7 @@ def compare(model: TensorModel, path: Path, kind: str,
     with warnings.catch_warnings():
         # torch.export.load warns about the memory of its own file.
         warnings.simplefilter('ignore')
-        run = _runner(path, kind)
+        run = _runner(path, kind, runtime)
     generator = torch.Generator().manual_seed(0)
     differences = []
     for shape in shapes:
@@ -102,13 +108,9 @@ def _difference(shape: tuple[int, ...], expected: Any, found: Any) -> Difference
         for value, (a, _) in zip(largest, pairs, strict=True)))
 
 
-def _runner(path: Path, kind: str) -> Callable[[Tensor], list[Tensor]]:
+def _runner(path: Path, kind: str, runtime: str) -> Callable[[Tensor], list[Tensor]]:
     if kind == 'onnx':
-        import onnxruntime
-
-        session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
-        return lambda images: [torch.from_numpy(value) for value in session.run(
-            None, {'images': images.numpy()})]
+        return onnx_runner(path, runtime=runtime)
     if kind == 'torch-export':
         program = torch.export.load(path)
         # Guards (since torch 2.9) hold max pooling to the parity of the traced size for no reason.
@@ -117,3 +119,47 @@ def _runner(path: Path, kind: str) -> Callable[[Tensor], list[Tensor]]:
     else:
         module = torch.jit.load(str(path))
     return lambda images: list(module(images))
+
+
+def onnx_runner(path: Path, threads: int = 0, runtime: str = 'onnxruntime'
+                ) -> Callable[[Tensor], list[Tensor]]:
+    """Load a file into a runtime, on the CPU.
+
+    Args:
+        path (Path): The file, whose input is called ``images``.
+        threads (int): Number of threads, 0 for the runtime's own choice. Defaults to 0.
+        runtime (str): One of :data:`RUNTIMES`. Defaults to ``'onnxruntime'``.
+
+    Returns:
+        Callable[[Tensor], list[Tensor]]: From images to all outputs.
+    """
+    if runtime == 'openvino':
+        import openvino
+
+        # By itself it computes in bf16 where the processor can.
+        options = dict(INFERENCE_NUM_THREADS=threads, INFERENCE_PRECISION_HINT='f32')
+        compiled = openvino.Core().compile_model(str(path), 'CPU', options)
+        return lambda images: [torch.from_numpy(value.copy())
+                               for value in compiled(images.numpy()).to_tuple()]
+    import onnxruntime
+
+    session_options = onnxruntime.SessionOptions()
+    session_options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(str(path), session_options,
+                                           providers=['CPUExecutionProvider'])
+    return lambda images: [torch.from_numpy(value) for value in session.run(
+        None, {'images': images.numpy()})]
+
+
+def check_runtime(runtime: str) -> None:
+    """Make sure that ONNX files can be run by a runtime here.
+
+    Args:
+        runtime (str): One of :data:`RUNTIMES`.
+
+    Raises:
+        UserError: Naming what has to be installed.
+    """
+    if importlib.util.find_spec(runtime) is None:
+        raise UserError(f'{runtime} is not installed: run `pip install {runtime}`, or leave out '
+                        '--runtime.')

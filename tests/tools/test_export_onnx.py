@@ -1,4 +1,5 @@
 """tools/deployment/export_onnx.py from the command line."""
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -38,6 +39,9 @@ def test_writes_onnx_and_prints_the_difference(folder):
     assert [path.name for path in (folder / 'new').iterdir()] == ['cls.onnx']
     session = onnxruntime.InferenceSession(str(folder / 'new/cls.onnx'))
     assert [output.name for output in session.get_outputs()] == ['logits']
+    # Nothing that the ordinary form does not have, such as index arithmetic for channels_last.
+    kinds = {node.op_type for node in onnx.load(folder / 'new/cls.onnx').graph.node}
+    assert not kinds & {'Gather', 'Range', 'Transpose', 'Shape'}, kinds
     noted = session.get_modelmeta().custom_metadata_map
     assert noted['classes'] == '["cat", "dog"]'
     assert '"mean": [1, 2, 3]' in noted['preprocessing']
@@ -57,6 +61,8 @@ def test_keeps_what_exists(folder):
     ([], 2, 'config'),
     (['cls.py', 'cls.pth', 'o', '--format', 'tflite'], 2, 'invalid choice'),
     (['cls.py', 'cls.pth', 'o', '--shape', '64', 'x'], 2, "two positive integers, but got 'x'"),
+    (['cls.py', 'cls.pth', 'o', '--images', '.'], 2, '--images needs --detector'),
+    (['cls.py', 'cls.pth', 'o', '--detector'], 1, 'ImageClassifier has no form in ONNX here'),
     (['nowhere.py', 'cls.pth', 'o'], 1, 'nowhere.py'),
     (['cls.py', 'nowhere.pth', 'o'], 1, 'nowhere.pth'),
     (['cls.py', 'cls.pth', 'cls.pth'], 1, 'is the file to read'),
