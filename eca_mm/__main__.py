@@ -10,7 +10,8 @@ from eca_mm.utils.terminal import printable
 
 FOLDER = Path(__file__).parent / '.mim' / 'tools'
 # Shorter names than those of the files.
-SHORT = {'check_config': 'check', 'export_onnx': 'export', 'make_shapes_coco': 'make_shapes'}
+SHORT = {'check_config': 'check', 'export_onnx': 'export', 'make_shapes_coco': 'make_shapes',
+         'quantize_onnx': 'quantize'}
 CONVERTERS = {'ecanet': 'ecanet_to_eca_mm', 'timm': 'timm_to_eca_mm',
               'torchvision': 'torchvision_to_eca_mm'}
 

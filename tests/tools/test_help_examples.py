@@ -20,6 +20,7 @@ from mmengine.registry import MODELS, DefaultScope
 from eca_mm.analysis import build_model
 from tests.support.ecanet_files import RESNETS, resnet
 from tests.support.logs import write_start
+from tests.support.onnx_models import small_classifier
 from tests.support.processes import ROOT, run_tool
 
 TOOLS = sorted(path.relative_to(ROOT / 'tools').as_posix()
@@ -113,6 +114,8 @@ def provide(command: str, folder: Path) -> None:
             torch.save(dict(meta={}, state_dict=build_model(model).state_dict()), path)
         elif path.suffix in ('.jpg', '.png'):
             draw(path)
+        elif path.name == 'classifier.onnx':
+            small_classifier(path, classes=1000)
 
 
 def run_config(name: str) -> dict:
