@@ -134,14 +134,15 @@ def quantize(source: Path, target: Path, images: Sequence[Tensor], reduce_range:
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
     model = onnx.load(str(source))
-    options: dict[str, Any] = dict(ActivationSymmetric=False, WeightSymmetric=True)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    # The exporter has folded what there is to fold; without the mark there are two warnings.
+    onnx.helper.set_model_props(model, {'onnx.quant.pre_process': 'onnxruntime.quant'})
     quantize_static(
         model, str(target), _Reader(images), quant_format=QuantFormat.QDQ, per_channel=True,
         reduce_range=reduce_range, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-        op_types_to_quantize=_OPERATIONS, nodes_to_exclude=_gate_nodes(model),
-        extra_options=options)
+        op_types_to_quantize=_OPERATIONS, nodes_to_exclude=_gate_nodes(model))
     written = onnx.load(str(target))
-    onnx.helper.set_model_props(written, {entry.key: entry.value for entry in model.metadata_props})
+    onnx.helper.set_model_props(written, metadata)
     onnx.save(written, str(target))
 
 

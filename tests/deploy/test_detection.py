@@ -53,7 +53,7 @@ def config_of(name, tiny=True):
 
 
 def detector_of(name, tiny=True):
-    """A detector with random weights that is sure of itself and sees all sizes."""
+    """A detector with random weights that is sure of itself, and of few things equally."""
     torch.manual_seed(0)
     detector = randomize(build_model(config_of(name, tiny)))
     heads = [detector.bbox_head] if name == 'retina' else [detector.rpn_head, detector.roi_head]
@@ -63,6 +63,13 @@ def detector_of(name, tiny=True):
                 nn.init.normal_(weight, std=.3 if tiny else .1)
             elif key.endswith(('retina_reg.weight', 'rpn_reg.weight', 'fc_reg.weight')):
                 nn.init.normal_(weight, std=.05 if tiny else .02)
+    if name == 'retina':
+        with torch.no_grad():
+            image, = generated_images(DetectorModel(detector), (64, 96))[:1]
+            logits = torch.cat([x.flatten() for x in detector(image, mode='tensor')[0]])
+            # Scores of exactly 1 would have no order.
+            detector.bbox_head.retina_cls.weight *= 1.5 / logits.std()
+            detector.bbox_head.retina_cls.bias.fill_(-2)
     return detector
 
 
