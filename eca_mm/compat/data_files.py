@@ -75,7 +75,7 @@ def _check_nodes(text: str) -> None:
     """Bound the depth and the number of nodes before anything is built of them."""
     # Nodes of each collection around the current one, with its anchor, and of finished anchors.
     around: list[list] = [[None, 0]]
-    finished: dict[str, int] = {}
+    finished: dict[str | None, int] = {}
     for event in yaml.parse(text, Loader=SafeYamlLoader):
         if isinstance(event, yaml.CollectionStartEvent):
             # The composer calls itself for every level.

@@ -14,6 +14,7 @@ from safetensors.torch import load as load_safetensors_bytes
 from safetensors.torch import load_file
 
 from eca_mm.utils.errors import UserError
+from eca_mm.utils.terminal import printable
 
 from .archive import is_archive, open_archive
 from .safe_pickle import ForbiddenName, TooLarge, UnusableTensor, scan, unpickler
@@ -124,6 +125,19 @@ def _check_parts(loaded: dict, path: str) -> None:
                 raise UserError(f'{path} is not a checkpoint: its {entry!r} has names '
                                 f'of the type {type(name).__name__}; give a file with a '
                                 'state_dict.')
+    for name, value in (loaded.get('state_dict') or {}).items():
+        # Modules may keep anything as their extra state.
+        if not isinstance(value, torch.Tensor) and not name.endswith('_extra_state'):
+            raise UserError(f'{path} is not a checkpoint: it holds a {type(value).__name__} under '
+                            f'{printable(name)!r} where weights should be; give a file with a '
+                            'state_dict of tensors.')
+    described = (loaded.get('meta') or {}).get('dataset_meta')
+    classes = next((value for name, value in described.items() if str(name).lower() == 'classes'),
+                   None) if isinstance(described, dict) else None
+    if not isinstance(described, (dict, type(None))) or not isinstance(
+            classes, (list, tuple, str, type(None))):
+        raise UserError(f'{path} is not a checkpoint: its dataset_meta does not list classes; save '
+                        'it again with their names.')
 
 
 def _check_numbers(loaded: dict, path: str) -> None:

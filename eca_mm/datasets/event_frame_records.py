@@ -94,7 +94,8 @@ def check_targets(folder: str | os.PathLike, names: Sequence[str], overwrite: bo
     Raises:
         UserError: If one is there already, is a link, or is an input.
     """
-    outputs.check_targets([os.path.join(folder, name) for name in names], map(os.fspath, inputs))
+    outputs.check_targets([os.path.join(folder, name) for name in names],
+                          [os.fspath(path) for path in inputs])
     there = [name for name in names if os.path.lexists(os.path.join(folder, name))]
     if there and not overwrite:
         raise UserError(f'{os.path.join(folder, there[0])} exists already; give --overwrite to '

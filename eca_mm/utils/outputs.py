@@ -68,10 +68,12 @@ def check_targets(targets: Iterable[str], inputs: Iterable[str]) -> None:
     Raises:
         UserError: If one is an input, or a link, which would be written through.
     """
-    known = {identity: path for path in inputs if (identity := _identity(path)) is not None}
+    known = {_identity(path): path for path in inputs}
+    known.pop(None, None)
     for target in targets:
-        if _identity(target) in known:
-            refuse_inputs(target, [known[_identity(target)]])
+        identity = _identity(target)
+        if identity in known:
+            refuse_inputs(target, [known[identity]])
         if os.path.islink(target):
             raise UserError(f'{printable(target)} is a link to '
                             f'{printable(os.path.realpath(target))}, which would be written over; '

@@ -48,7 +48,7 @@ def test_file_is_as_dsec_writes_it(recording):
         assert file['t_offset'][()] == OFFSET
         for millisecond, place in enumerate(index):
             assert t[place] >= 1000 * millisecond
-            assert place == 0 or t[place - 1] < 1000 * millisecond
+            assert place == 0 or t[int(place) - 1] < 1000 * millisecond
 
 
 def test_slices_equal_brute_force(recording):

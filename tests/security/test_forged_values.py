@@ -257,6 +257,10 @@ def test_no_memory_is_shown_that_the_old_format_has_no_data_for(keys, tmp_path):
     ({'meta': 'a'}, "'meta' is of the type str"),
     ({'message_hub': 3}, "'message_hub' is of the type int"),
     ({'state_dict': {1: 2}}, 'names of the type int'),
+    ({'state_dict': {'w': 'a'}}, "a str under 'w' where weights should be"),
+    ({'state_dict': {'w\x1b': {'x': torch.ones(1)}}}, r"a dict under 'w\\\\x1b' where weights"),
+    ({'meta': {'dataset_meta': 5}}, 'dataset_meta does not list classes'),
+    ({'meta': {'dataset_meta': {'CLASSES': 5}}}, 'dataset_meta does not list classes'),
 ])
 def test_entries_of_other_kinds_are_named(content, found, tmp_path):
     torch.save(content, tmp_path / 'a.pth')
