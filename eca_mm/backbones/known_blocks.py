@@ -3,7 +3,7 @@
 How to find the place in a block: ``'norm norm3'`` is the normalisation that the block knows by that
 name; ``'end conv2'`` the last normalisation in that part, or its last convolution where there is
 none; ``'after'`` and ``'before'`` that part itself, where a lone word means the block; ``'sum'``
-RepVGG's own switch.
+before that part and in place of the block's squeeze-and-excitation, if there is one.
 """
 _MMDET, _MMPRETRAIN = 'mmdet.models', 'mmpretrain.models'
 _OPENMMLAB = {
@@ -22,7 +22,7 @@ _OPENMMLAB = {
     f'{_MMPRETRAIN}.backbones.mobilenet_v2.InvertedResidual': 'end conv',
     f'{_MMPRETRAIN}.backbones.shufflenet_v1.ShuffleUnit': 'end g_conv_1x1_expand',
     f'{_MMPRETRAIN}.backbones.shufflenet_v2.InvertedResidual': 'end branch2',
-    f'{_MMPRETRAIN}.backbones.repvgg.RepVGGBlock': 'sum se_layer',
+    f'{_MMPRETRAIN}.backbones.repvgg.RepVGGBlock': 'sum act',
     f'{_MMPRETRAIN}.backbones.mobileone.MobileOneBlock': 'after se',
     f'{_MMPRETRAIN}.backbones.convnext.ConvNeXtBlock': 'before drop_path',
     f'{_MMPRETRAIN}.backbones.van.VANBlock': 'after mlp',

@@ -21,7 +21,8 @@ class Place(NamedTuple):
     Attributes:
         owner (str): Name of the block whose child the attention becomes; ``''`` for the network.
         path (str): Name of the module that calls it, below the owner; ``''`` for the owner.
-        kind (str): ``'after'`` or ``'before'`` that module, or ``'replace'`` for in its place.
+        kind (str): ``'after'`` or ``'before'`` that module, ``'replace'`` for in its place, or
+            ``'sum'`` for before it and in place of the block's ``se_layer``.
     """
 
     owner: str
@@ -49,13 +50,18 @@ def find_places(network: nn.Module) -> list[Place]:
         kinds = qualified_names(module)
         if kinds & SQUEEZE_EXCITATION:
             owner, _, path = name.rpartition('.')
-            replaced.append(Place(owner, path, 'replace'))
+            # RepVGG's own place for it is not called any more once its branches are merged.
+            if not _rule(network.get_submodule(owner)).startswith('sum'):
+                replaced.append(Place(owner, path, 'replace'))
         elif kinds & PLAIN:
             places += _before_pooling(module, name)
-        else:
-            rules = [BLOCKS[kind] for kind in _ordered_names(module) if kind in BLOCKS]
-            places += [_in_block(module, name, rule) for rule in rules[:1]]
+        elif rule := _rule(module):
+            places.append(_in_block(module, name, rule))
     return replaced or places
+
+
+def _rule(block: nn.Module) -> str:
+    return next((BLOCKS[kind] for kind in _ordered_names(block) if kind in BLOCKS), '')
 
 
 def _in_block(block: nn.Module, name: str, rule: str) -> Place:

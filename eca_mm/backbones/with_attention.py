@@ -198,19 +198,17 @@ def _insert(module: nn.Module, places: list[Place], built: list[tuple[str, nn.Mo
         name = abbreviation
         if shared[owner] > 1 or hasattr(block, name):
             name = f'{path.replace(".", "_")}_{abbreviation}'
-        if place.kind in ('replace', 'sum'):
-            parent = module.get_submodule(place.owner)
-            # None where RepVGG has no attention; a Sequential keeps its order.
-            parent.__dict__.pop(place.path, None)
+        parent = module.get_submodule(place.owner)
+        if place.kind == 'replace':
+            # A Sequential keeps its order.
             parent._modules[place.path] = nn.Identity()
-        if place.kind == 'sum':
-            # RepVGG's switch for an attention on the sum of its branches.
-            block.se_cfg = {}
+        elif place.kind == 'sum' and isinstance(getattr(parent, 'se_layer', None), nn.Module):
+            parent.se_layer = nn.Identity()
         if hasattr(block, name):
             raise ValueError(f'{owner or type(module).__name__} has an attribute {name!r} already, '
                              'where the attention should go; it seems to have one.')
         block.add_module(name, layer)
-        attach(block, path, layer, before=place.kind == 'before')
+        attach(block, path, layer, before=place.kind in ('before', 'sum'))
         full = '.'.join(filter(None, (owner, name)))
         layers[full] = layer
         described[full] = f'{_PREPOSITION[place.kind]} {place.name}'
@@ -219,7 +217,7 @@ def _insert(module: nn.Module, places: list[Place], built: list[tuple[str, nn.Mo
     return AttentionReport(layers, described, tuple(sorted(before - set(module.state_dict()))))
 
 
-_PREPOSITION = {'after': 'after', 'before': 'before', 'replace': 'in place of', 'sum': 'at'}
+_PREPOSITION = {'after': 'after', 'before': 'before', 'replace': 'in place of', 'sum': 'before'}
 
 
 def _check_plain(module: nn.Module) -> None:

@@ -17,7 +17,7 @@ from tests.support.backbones import randomize_norms
 from tests.support.processes import ROOT, run_in_processes
 
 # One for each way of being attached: behind a normalisation, in place of an attention, before a
-# DropPath, on RepVGG's sum.
+# DropPath, on the sum of RepVGG's branches.
 NETWORKS = {
     'ResNet': ('mmdet', dict(type='ResNet', depth=18, base_channels=8, stem_channels=8)),
     'CSPNeXt': ('mmdet', dict(type='CSPNeXt', deepen_factor=.167, widen_factor=.125)),
@@ -74,6 +74,21 @@ def test_sync_batch_norm_and_back_then_fused(case):
     assert not [part for part in plain.modules() if isinstance(part, nn.SyncBatchNorm)]
     same(plain, x, maps)
     same(fuse_conv_bn(plain), x, maps, 1e-4)
+
+
+@pytest.mark.parametrize('se_cfg', [None, dict(ratio=4)])
+def test_merged_branches_keep_the_attention(se_cfg):
+    arch = {**NETWORKS['RepVGG'][1]['arch'], 'se_cfg': se_cfg}
+    model, x = build('RepVGG', arch=arch), torch.randn(1, 3, 64, 64)
+    layers = [part for part in model.modules() if isinstance(part, ECALayer)]
+    assert len(layers) == 5 and not [name for name in model.state_dict() if 'se_layer' in name]
+    with torch.no_grad():
+        maps = model(x)
+        model.switch_to_deploy()
+        same(model, x, maps)
+        for layer in layers:
+            nn.init.constant_(layer.conv.weight, 3)
+        assert not torch.allclose(model(x)[-1], maps[-1])
 
 
 def test_traces_and_averages(case):
