@@ -75,6 +75,9 @@ def test_no_prefix_is_reported_where_it_would_explain_little():
     assert KeyReport.compare(model, _weights(*list(model)[:4], 'a.new.weight')).prefix is None
     # One of five by chance.
     assert KeyReport.compare(model, _weights('a.conv1.weight', 'b', 'c', 'd', 'e')).prefix is None
+    # A second copy with a prefix, an average of the weights say, has no more of them.
+    copies = _weights(*(prefix + name for prefix in ('', 'a.') for name in list(model)[:3]))
+    assert KeyReport.compare(model, copies).prefix is None
     # The same names with other shapes.
     other = {f'a.{name}': torch.ones(7) for name in model}
     assert KeyReport.compare(model, other).prefix is None

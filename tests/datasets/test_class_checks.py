@@ -53,6 +53,16 @@ def test_every_head_has_the_classes_of_the_data(root, wrap):
             check_heads(network(**{name: 1}), data)
 
 
+def test_the_background_is_not_a_class(root):
+    # As in MMDetection 1.
+    with pytest.raises(UserError, match='has num_classes=4, but the data set has 3 classes'):
+        check_heads(network(bbox_head=4), build(root))
+    # Panoptic heads have things and stuff.
+    data = build(root)
+    data._metainfo.update(thing_classes=CLASSES, stuff_classes=('sky', ))
+    check_heads(network(bbox_head=3, panoptic_head=1), data)
+
+
 def test_splits_must_have_the_same_classes(root):
     data = build(root)
     check_splits(data, build(root), 'val')
