@@ -2,7 +2,7 @@
 import inspect
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mmengine.config import Config
@@ -128,8 +128,8 @@ def misspelt_keys(config: Config) -> Iterator[tuple[str, str, str]]:
     known = set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}
     for where, keys, allowed in (
             ('', config.keys(), known | _OTHER_KEYS),
-            ('default_hooks', config.get('default_hooks') or {}, _DEFAULT_HOOKS)):
-        for key in sorted(set(keys) - allowed):
+            ('default_hooks', config.get('default_hooks'), _DEFAULT_HOOKS)):
+        for key in sorted(set(keys if isinstance(keys, Iterable) else ()) - allowed, key=str):
             near = nearest(key, allowed, cutoff=0.85)
             if near and not key.startswith(f'{near}_'):
                 yield where, key, near

@@ -50,6 +50,16 @@ _SCHEDULER = {'begin': _COUNT, 'end': _FROM_ONE, 'gamma': _POSITIVE, 'factor': _
               'patience': _COUNT, 'pct_start': _SHARE}
 _HOOKS = {'interval': _OR_NEVER, 'max_keep_ckpts': _OR_NEVER, 'save_begin': _COUNT,
           'score_thr': _ANY}
+# What a config's parts are; objects of other types are the user's own.
+_PLAIN = (bool, int, float, str, list, dict)
+_PARTS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(('model', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'train_cfg',
+                     'val_cfg', 'test_cfg', 'optim_wrapper', 'default_hooks', 'env_cfg',
+                     'visualizer', 'randomness'), (dict, )),
+    **dict.fromkeys(('val_evaluator', 'test_evaluator', 'param_scheduler'), (dict, list)),
+    'custom_hooks': (list, )}
+_LOADER_PARTS: dict[str, tuple[type, ...]] = dict.fromkeys(
+    ('dataset', 'sampler', 'batch_sampler'), (dict, ))
 
 
 def check_values(config: Config) -> None:
@@ -88,7 +98,21 @@ def bad_values(config: Config) -> Iterator[BadValue]:
         yield from _numbers(hook, f'default_hooks.{name}', limits)
     yield from _numbers(config.get('auto_scale_lr'), 'auto_scale_lr',
                         {'base_batch_size': _FROM_ONE})
+    yield from _kinds(config, _PARTS)
+    for split in ('train', 'val', 'test'):
+        yield from _kinds(config.get(f'{split}_dataloader'), _LOADER_PARTS, f'{split}_dataloader.')
     yield from _others(config)
+
+
+def _kinds(part: object, kinds: dict[str, tuple[type, ...]], where: str = '') -> Iterator[BadValue]:
+    """Find plain values where a dict or a list of dicts belongs."""
+    for key, kind in kinds.items() if isinstance(part, dict | Config) else ():
+        value = part.get(key)  # type: ignore[union-attr]
+        if isinstance(value, _PLAIN) and value != {} and not isinstance(value, kind):
+            yield BadValue(f'{where}{key}', value, ' or '.join(
+                'a dict' if one is dict else 'a list of dicts' for one in kind))
+    if isinstance(part, Config) and 'model' in part and part.model is None:
+        yield BadValue('model', None, 'a dict')
 
 
 def _optimizers(wrapper: object, where: str) -> Iterator[BadValue]:

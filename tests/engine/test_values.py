@@ -37,12 +37,17 @@ GOOD = {
     ('param_scheduler.0.end', 0), ('param_scheduler.0.T_max', '12'),
     ('default_hooks.logger.interval', 0), ('default_hooks.checkpoint.interval', '1'),
     ('default_hooks.checkpoint.max_keep_ckpts', 1.5), ('auto_scale_lr.base_batch_size', '16'),
-    ('resume', 'yes'), ('load_from', 3), ('work_dir', 3), ('log_level', 'LOUD')])
+    ('resume', 'yes'), ('load_from', 3), ('work_dir', 3), ('log_level', 'LOUD'),
+    ('model', None), ('model', 'resnet'), ('train_dataloader', 5), ('train_dataloader.sampler', 5),
+    ('custom_hooks', 5), ('custom_hooks', {'type': 'EMAHook'}), ('env_cfg', 'x'), ('visualizer', 5),
+    ('default_hooks', 5), ('default_hooks', []), ('randomness', 1), ('test_evaluator', 'bbox')])
 def test_a_value_that_cannot_be_used(key, value):
     config = Config({**GOOD, 'param_scheduler': [{'type': 'LinearLR'}]})
     assert list(bad_values(config)) == []
     if '.d.' in key:
         config.optim_wrapper = {'constructor': 'Own'}
+    if key == 'test_evaluator':
+        config.merge_from_dict({'test_dataloader': {}, 'test_cfg': {}})
     config.merge_from_dict({key: value})
     with pytest.raises(UserError, match=f'{key} of the config is .*, but must be'):
         check_keys(config)
