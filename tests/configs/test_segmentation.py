@@ -1,6 +1,7 @@
 """The segmentors: ECA by MMSegmentation's plugins and by WithAttention, where it is installed."""
 import importlib.util
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import PixelData
+from PIL import Image
 
 from eca_mm.layers import ECALayer
-from tests.support.processes import ROOT
+from tests.support.processes import ROOT, run_tool
 
 FOLDER = ROOT / 'configs/segmentation'
 CONFIGS = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.glob('*/*.py'))
@@ -87,3 +89,44 @@ def test_a_real_picture(coco_root):
     classes = result.pred_sem_seg.data.numpy()
     assert classes.shape[1:] == result.ori_shape
     assert np.isin(classes, range(21)).all()
+
+
+@needs_mmseg
+@pytest.mark.slow
+def test_our_tools_train_and_test(coco_root, tmp_path):
+    """On a data set in VOC's folders, with real pictures and drawn classes."""
+    for folder in ('JPEGImages', 'SegmentationClass', 'SegmentationClassAug',
+                   'ImageSets/Segmentation'):
+        (tmp_path / 'voc' / folder).mkdir(parents=True)
+    pictures = sorted((coco_root / 'val2017').glob('*.jpg'))[:2]
+    for picture in pictures:
+        shutil.copy(picture, tmp_path / 'voc/JPEGImages')
+        classes = np.zeros(Image.open(picture).size[::-1], np.uint8)
+        classes[:, :classes.shape[1] // 2] = 3
+        for folder in ('SegmentationClass', 'SegmentationClassAug'):
+            Image.fromarray(classes).save(tmp_path / 'voc' / folder / f'{picture.stem}.png')
+    for split in ('train', 'aug', 'val'):
+        (tmp_path / f'voc/ImageSets/Segmentation/{split}.txt').write_text(
+            '\n'.join(picture.stem for picture in pictures))
+    options = ['model.data_preprocessor.size=(64,64)', 'train_dataloader.batch_size=2',
+               'train_cfg.max_iters=1', 'train_cfg.val_interval=1',
+               'default_hooks.checkpoint.interval=1']
+    for i in range(2):
+        part = f'train_dataloader.dataset.datasets.{i}'
+        options += [f'{part}.data_root=voc', f'{part}.pipeline.2.scale=(128,64)',
+                    f'{part}.pipeline.3.crop_size=(64,64)', f'{part}.pipeline.6.size=(64,64)']
+    for split in ('train', 'val', 'test'):
+        options += [f'{split}_dataloader.num_workers=0',
+                    f'{split}_dataloader.persistent_workers=False']
+    for split in ('val', 'test'):
+        options += [f'{split}_dataloader.dataset.data_root=voc',
+                    f'{split}_dataloader.dataset.pipeline.1.scale=(128,64)']
+    config = FOLDER / SEGMENTORS[1]
+    trained = run_tool(tmp_path, 'train.py', config, '--work-dir', 'work', '--cfg-options',
+                       *options)
+    assert trained.returncode == 0, trained.stderr
+    assert 'mIoU' in trained.stdout + trained.stderr
+    tested = run_tool(tmp_path, 'test.py', config, tmp_path / 'work/iter_1.pth', '--work-dir',
+                      'work', '--cfg-options', *options)
+    assert tested.returncode == 0, tested.stderr
+    assert 'mIoU' in tested.stdout + tested.stderr
