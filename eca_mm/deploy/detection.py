@@ -90,7 +90,10 @@ def _check_supported(detector: nn.Module) -> None:
         if roi.bbox_head.custom_cls_channels:
             raise UserError(f'{type(roi.bbox_head.loss_cls).__name__} computes scores in its own '
                             'way, which cannot be exported; leave out --detector.')
-        for extractor in (roi.bbox_roi_extractor, *[roi.mask_roi_extractor][:roi.with_mask]):
+        extractors = [roi.bbox_roi_extractor]
+        if roi.with_mask:
+            extractors.append(roi.mask_roi_extractor)
+        for extractor in extractors:
             _check_methods(extractor, SingleRoIExtractor, 'forward', 'map_roi_levels')
             for layer in extractor.roi_layers:
                 if type(layer) is not RoIAlign or layer.pool_mode != 'avg':

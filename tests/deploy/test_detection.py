@@ -60,17 +60,26 @@ def detector_of(name, tiny=True):
     for head in heads:
         for key, weight in head.named_parameters():
             if key.endswith(('retina_cls.weight', 'rpn_cls.weight', 'fc_cls.weight')):
-                nn.init.normal_(weight, std=.3 if tiny else .1)
+                nn.init.normal_(weight)
             elif key.endswith(('retina_reg.weight', 'rpn_reg.weight', 'fc_reg.weight')):
                 nn.init.normal_(weight, std=.05 if tiny else .02)
-    if name == 'retina':
-        with torch.no_grad():
-            image, = generated_images(DetectorModel(detector), (64, 96))[:1]
-            logits = torch.cat([x.flatten() for x in detector(image, mode='tensor')[0]])
-            # Scores of exactly 1 would have no order.
-            detector.bbox_head.retina_cls.weight *= 1.5 / logits.std()
+    # Scores of exactly 1 would have no order.
+    image = generated_images(DetectorModel(detector), (64, 96))[0]
+    with torch.no_grad():
+        if name == 'retina':
+            logits = detector.bbox_head(detector.extract_feat(image))[0]
+            detector.bbox_head.retina_cls.weight *= 1.5 / torch.cat([*map(_flat, logits)]).std()
             detector.bbox_head.retina_cls.bias.fill_(-2)
+        else:
+            logits = detector.rpn_head(detector.extract_feat(image))[0]
+            detector.rpn_head.rpn_cls.weight *= 1.5 / torch.cat([*map(_flat, logits)]).std()
+            logits = detector(image, [data_sample(64, 96)], mode='tensor')[0][0]
+            detector.roi_head.bbox_head.fc_cls.weight *= 2 / logits.std()
     return detector
+
+
+def _flat(x):
+    return x.flatten()
 
 
 def predicted(detector, image):
@@ -116,6 +125,16 @@ def test_a_file_finds_the_same_in_images_of_any_size(exported):
     # Nothing to find, not even a proposal.
     outputs = session.run(None, {'images': torch.full((1, 3, 40, 40), float('nan')).numpy()})
     assert [len(value) for value in outputs] == [0] * len(outputs)
+
+
+def test_a_detector_without_masks():
+    detector = detector_of('faster')
+    model = DetectorModel(detector)
+    assert model.output_names == ['boxes', 'scores', 'labels']
+    image = generated_images(model, (64, 96))[0]
+    with torch.no_grad():
+        for mine, theirs in zip(predicted(detector, image), model(image), strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
 
 
 def test_other_weights_are_noticed(exported):
