@@ -20,7 +20,7 @@ from eca_mm.utils.terminal import say
 from eca_mm.visualization.event_demo import ROWS, draw_predictions, row_config, run_row
 
 CONFIG = Path(__file__).resolve().parents[1] / (
-    'configs/demo/retinanet_2xr18-eca_fpn_1xb16-300it_events.py')
+    'configs/demo/retinanet_2xr18-eca_fpn_1xb16-220it_events.py')
 SCENES = dict(train=48, test=10, dark=10)
 NAMES = dict(frames='frames only', events='events only', concat='concatenation', eca='ECA')
 GOAL_AP50, GOAL_DARK = 0.7, 0.2

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Train a classifier or a detector from a config."""
 import eca_mm  # noqa: F401  (first: it makes mmdet importable without compiled mmcv)
-from eca_mm.benchmark.data_profile import STARVED, profile_data, worker_choices
+from eca_mm.benchmark.data_profile import profile_data, worker_choices
 from eca_mm.engine.config import load_config, use_work_dir
 from eca_mm.engine.options import use_amp, use_scaled_lr
 from eca_mm.engine.runner import build_runner
@@ -53,9 +53,7 @@ def main() -> None:
         return
     profile = profile_data(runner, args.profile_data or worker_choices())
     console().print(profile.table())
-    say(f'num_workers={profile.best.workers} is '
-        + ('enough.' if profile.best.waiting(profile.step) < STARVED else
-           'the best of them, but the model still waits for data.'))
+    say(profile.advice())
     add_results(profile.figures(), config.work_dir, 'data_profile.json')
 
 

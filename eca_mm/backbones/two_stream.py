@@ -14,6 +14,9 @@ from eca_mm.utils.errors import UserError
 
 from .channels import image_channels
 
+# Of the image that shows what the streams output.
+_SIDE = 64
+
 
 @MODELS.register_module()
 class TwoStreamBackbone(BaseModule):
@@ -31,9 +34,10 @@ class TwoStreamBackbone(BaseModule):
             several maps. None for events only.
         event (dict | None): Config of the event stream, with ``in_channels`` as many as the voxel
             grid has bins. None for frames only.
-        fusion (dict | None): Config of what makes one map of two in every stage:
+        fusion (dict | list[dict] | None): Config of what makes one map of two in every stage:
             :class:`~eca_mm.backbones.stream_fusion.ConcatFusion` or
-            :class:`~eca_mm.backbones.stream_fusion.AttentionFusion`. None with one stream.
+            :class:`~eca_mm.backbones.stream_fusion.AttentionFusion`. A list has one for each
+            stage. None with one stream.
         frame_channels (int): Channels of the frame in the input. Defaults to 3.
         event_channels (int): Channels of the events in the input. Defaults to 5.
         init_cfg (dict, optional): As everywhere in mmengine.
@@ -43,13 +47,13 @@ class TwoStreamBackbone(BaseModule):
 
     Raises:
         ValueError: If no stream is given, one stream comes with a fusion or two without, or the
-            streams do not put out equally many maps.
+            streams do not put out equally many maps of the same sizes.
     """
 
     def __init__(self,
                  frame: dict | None,
                  event: dict | None,
-                 fusion: dict | None = None,
+                 fusion: dict | list[dict] | None = None,
                  frame_channels: int = 3,
                  event_channels: int = 5,
                  init_cfg: dict | None = None) -> None:
@@ -62,22 +66,32 @@ class TwoStreamBackbone(BaseModule):
                              "dict(type='ConcatFusion'), and be None with one.")
         self.frame_channels, self.event_channels = frame_channels, event_channels
         self._pretrained: dict[str, dict] = {}
-        channels = []
+        channels, sizes = [], []
         for name, config, size in (('frame_stream', frame, frame_channels),
                                    ('event_stream', event, event_channels)):
             if config is not None:
                 stream = MODELS.build(self._without_pretrained(name, config, size))
                 self.add_module(name, stream)
-                channels.append(_out_channels(name, stream, size))
+                maps = _maps(name, stream, size)
+                channels.append(tuple(value.size(1) for value in maps))
+                sizes.append([tuple(value.shape[2:]) for value in maps])
         if fusion is None:
             self.out_channels = channels[0]
             return
         if len(channels[0]) != len(channels[1]):
             raise ValueError(f'The frame stream outputs {len(channels[0])} maps and the event '
                              f'stream {len(channels[1])}; set the same out_indices for both.')
+        if sizes[0] != sizes[1]:
+            raise ValueError(f'For an image of {_SIDE} x {_SIDE} pixels the frame stream outputs '
+                             f'maps of the sizes {sizes[0]}, the event stream {sizes[1]}; set the '
+                             'same strides for both.')
+        fusions = fusion if isinstance(fusion, list | tuple) else [fusion] * len(channels[0])
+        if len(fusions) != len(channels[0]) or not all(isinstance(f, dict) for f in fusions):
+            raise ValueError(f'fusion is {fusion!r}, but must be a config or a list of '
+                             f'{len(channels[0])} configs, one for each map.')
         self.fusions = nn.ModuleList(
-            MODELS.build(dict(fusion, frame_channels=c1, event_channels=c2))
-            for c1, c2 in zip(*channels, strict=True))
+            MODELS.build(dict(config, frame_channels=c1, event_channels=c2))
+            for config, c1, c2 in zip(fusions, *channels, strict=True))
         self.out_channels = tuple(module.out_channels for module in self.fusions)
 
     @property
@@ -89,8 +103,11 @@ class TwoStreamBackbone(BaseModule):
         """Keep pretrained weights back that mmengine could not load for their first layer."""
         config = copy.deepcopy(dict(config))
         init_cfg = config.get('init_cfg')
+        if isinstance(init_cfg, list) and len(init_cfg) == 1:
+            init_cfg = init_cfg[0]
         if channels != 3 and isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained':
-            self._pretrained[name] = config.pop('init_cfg')
+            del config['init_cfg']
+            self._pretrained[name] = init_cfg
         return config
 
     def init_weights(self) -> None:
@@ -132,8 +149,8 @@ class TwoStreamBackbone(BaseModule):
                      for fuse, frame, event in zip(self.fusions, *maps, strict=True))
 
 
-def _out_channels(name: str, stream: nn.Module, in_channels: int) -> tuple[int, ...]:
-    """Channels of the maps that a stream outputs, found by running it."""
+def _maps(name: str, stream: nn.Module, in_channels: int) -> tuple[Tensor, ...]:
+    """What a stream outputs for a black image."""
     first = next((module for module in stream.modules() if isinstance(module, nn.Conv2d)), None)
     if first is not None and first.in_channels != in_channels:
         raise ValueError(f'The {name} is built for {first.in_channels} input channels, but gets '
@@ -142,10 +159,13 @@ def _out_channels(name: str, stream: nn.Module, in_channels: int) -> tuple[int, 
     mode = stream.training
     stream.eval()
     with torch.no_grad():
-        maps = stream(torch.zeros(1, in_channels, 64, 64, device=parameter.device,
+        maps = stream(torch.zeros(1, in_channels, _SIDE, _SIDE, device=parameter.device,
                                   dtype=parameter.dtype))
     stream.train(mode)
-    return tuple(value.size(1) for value in maps)
+    if not isinstance(maps, tuple | list) or any(value.dim() != 4 for value in maps):
+        raise ValueError(f'The {name}, {type(stream).__name__}, does not output several maps; use '
+                         'a backbone with out_indices.')
+    return tuple(maps)
 
 
 def load_with_repeated_stem(stream: nn.Module, init_cfg: dict) -> None:

@@ -69,6 +69,25 @@ class DataProfile:
         return enough[0] if enough else min(
             self.loadings, key=lambda loading: loading.iteration(self.step))
 
+    def advice(self) -> str:
+        """How many workers to use, and where the step ran on a CPU what a GPU would wait.
+
+        Returns:
+            str: A line for each.
+        """
+        lines = [f'num_workers={self.best.workers} is ' + (
+            'enough.' if self.best.waiting(self.step) < STARVED else
+            'the best of them, but the model still waits for data.')]
+        ahead = [loading for loading in self.loadings if loading.workers]
+        if self.device == 'cpu' and ahead:
+            fastest = min(ahead, key=lambda loading: loading.seconds)
+            speed = self.batch_size / fastest.seconds
+            lines.append(
+                f'No GPU was measured. With num_workers={fastest.workers} it would get at most '
+                f'{speed:.1f} images/s: one that trains {2 * speed:.1f} images/s would wait half '
+                f'of the time, one that trains fewer than {speed:.1f} not at all.')
+        return '\n'.join(lines)
+
     def figures(self) -> dict:
         """All figures, of JSON's types; times in seconds, and the whole training in hours."""
         return dict(

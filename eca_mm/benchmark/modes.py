@@ -3,6 +3,7 @@ from typing import NamedTuple
 
 from .comparison import DEFAULT_ENTRIES, compare
 from .counting import measure_counts
+from .event_grids import measure_event_grids
 from .networks import parse_entry
 from .paper_speed import compare_with_paper
 from .report import Report, comparison_report
@@ -28,7 +29,7 @@ class Defaults(NamedTuple):
 MODES = {'infer': Defaults(16, (224, 224), 3.), 'train': Defaults(8, (224, 224), 3.),
          'detector': Defaults(1, (800, 1344), 3.), 'paper': Defaults(8, (224, 224), 3.),
          'scaling': Defaults(16, (56, 56), .3), 'roofline': Defaults(16, (224, 224), 1.),
-         'count': Defaults(64, (224, 224), 0.)}
+         'count': Defaults(64, (224, 224), 0.), 'events': Defaults(1, (480, 640), 1.)}
 
 
 def run_mode(mode: str, models: list[str] | None, settings: Settings, **timing) -> Report:
@@ -49,7 +50,7 @@ def run_mode(mode: str, models: list[str] | None, settings: Settings, **timing) 
     if mode == 'count':
         return measure_counts(models, settings)
     special = {'paper': compare_with_paper, 'scaling': measure_scaling,
-               'roofline': measure_roofline}
+               'roofline': measure_roofline, 'events': measure_event_grids}
     if mode in special:
         return special[mode](models, settings, **timing)
     entries = [parse_entry(name, settings.training) for name in models or DEFAULT_ENTRIES[mode]]

@@ -12,11 +12,10 @@ import numpy as np
 from mmengine.utils import track_iter_progress
 
 from eca_mm.events import Calibration, DSECEventFile, frame_map, read_rectify_map, warp_frame
+from eca_mm.events.alignment import VIEWS
 from eca_mm.utils.atomic_files import write_atomically
 from eca_mm.utils.errors import UserError
-from eca_mm.utils.listing import some
-from eca_mm.utils.regular_files import check_regular
-from eca_mm.utils.terminal import printable, say
+from eca_mm.utils.terminal import say
 
 from .event_frame_records import (
     Frame,
@@ -27,6 +26,7 @@ from .event_frame_records import (
     write_split,
 )
 from .event_frame_splits import CSV_CLASSES, CSV_SPLIT, DET_CLASSES, DET_SPLIT
+from .event_frame_tracks import read_tracks
 from .loading import LoadImage
 
 SIZE = (480, 640)
@@ -128,8 +128,13 @@ def convert_dsec(root: str | os.PathLike,
         are missing and what was written.
 
     Raises:
-        UserError: If a file is missing or cannot be used, or an annotation file is there already.
+        UserError: If a file is missing or cannot be used, a frame is labelled in two files, or an
+            annotation file is there already.
+        ValueError: If the view is unknown or the window is empty.
     """
+    if view not in (None, *VIEWS) or window_ms <= 0:
+        raise ValueError(f'view is {view!r} and window_ms {window_ms!r}, but one of {VIEWS} and a '
+                         'positive number are expected.')
     root = Path(root)
     if not root.is_dir():
         raise UserError(f'DSEC folder {root} does not exist; give the one that holds the '
@@ -171,7 +176,10 @@ def _csv_frames(root: Path, split: dict, view: str, window: int, report: Report,
     boxes: dict[str, list[tuple]] = {}
     for path in labels:
         for name, entries in read_csv_labels(path, CSV_CLASSES).items():
-            boxes.setdefault(name, []).extend(entries)
+            if name in boxes:
+                raise UserError(f'Frame {name!r} is labelled in {path} and in another file of '
+                                'labels; name every file once.')
+            boxes[name] = entries
     recordings = _recordings(root, split, report)
     found: dict[str, list[Frame]] = {part: [] for part in split}
     say(f'{len(boxes)} labelled frames')
@@ -188,8 +196,11 @@ def _csv_frames(root: Path, split: dict, view: str, window: int, report: Report,
         published = f'transformed_images/{match[1]}/images/left/rectified/{index:06d}.png'
         image = (published if view == 'rectified' and (root / published).is_file()
                  else recording.aligned_frame(index, view))
-        if npz is not None:
-            frame: Frame | None = Frame(image, f'{npz}/{name}', None, view, SIZE, match[1])
+        frame: Frame | None = None
+        if npz is not None and not (root / npz / name).is_file():
+            report.problems['labelled frames without a voxel grid, left out'] += 1
+        elif npz is not None:
+            frame = Frame(image, f'{npz}/{name}', None, view, SIZE, match[1])
         else:
             frame = _frame(recording, index, image, view, window, report)
         if frame is not None:
@@ -248,52 +259,3 @@ def _tracked_frames(root: Path, split: dict, view: str, window: int, report: Rep
             found[part].append(frame)
     say()
     return found
-
-
-def read_tracks(path: str | os.PathLike) -> np.ndarray:
-    """Read a ``tracks.npy`` of DSEC-Detection.
-
-    Args:
-        path (str | os.PathLike): The file.
-
-    Returns:
-        np.ndarray: Structured, with the fields ``t``, ``x``, ``y``, ``w``, ``h``, ``class_id``,
-        ``class_confidence`` and ``track_id`` in any order.
-
-    Raises:
-        UserError: If it cannot be read, lacks a field or has a class that is not among the eight.
-    """
-    try:
-        check_regular(path)
-        # Not more than the file has, whatever its header states.
-        tracks = np.load(path, mmap_mode='r', allow_pickle=False)
-    except (OSError, ValueError, EOFError, OverflowError) as error:
-        raise UserError(f'Labels {path} cannot be read ({printable(error)}); download them again.'
-                        ) from error
-    if not isinstance(tracks, np.ndarray) or tracks.ndim != 1:
-        raise UserError(f'Labels {path} are not one list of boxes; a tracks.npy of DSEC-Detection '
-                        'is expected.')
-    tracks = np.array(tracks)
-    needed = ('t', 'x', 'y', 'w', 'h', 'class_id', 'class_confidence', 'track_id')
-    lacking = [name for name in needed if name not in (tracks.dtype.names or ())]
-    if lacking:
-        raise UserError(f'Labels {path} have no field {lacking[0]!r}, only '
-                        f'{some(tracks.dtype.names or ())}; a tracks.npy of DSEC-Detection is '
-                        'expected.')
-    for name in needed:
-        if tracks.dtype[name].kind not in 'uif':
-            raise UserError(f'Labels {path} have a field {name!r} of the type '
-                            f'{tracks.dtype[name]}; download them again.')
-        # Boxes that are not finite are left out and counted.
-        if name == 'class_confidence' and not np.isfinite(tracks[name]).all():
-            raise UserError(f'Labels {path} have a {name!r} that is not finite; download them '
-                            'again.')
-        if name in ('t', 'class_id', 'track_id') and tracks[name].dtype.kind == 'f' and not (
-                (np.abs(tracks[name]) < 2**53) & (tracks[name] % 1 == 0)).all():
-            raise UserError(f'Labels {path} have a {name!r} that is not a whole number; download '
-                            'them again.')
-    strange = sorted({int(label) for label in tracks['class_id']} - set(range(len(DET_CLASSES))))
-    if strange:
-        raise UserError(f'Labels {path} have the class_id {strange[0]}, but DSEC-Detection has '
-                        f'{len(DET_CLASSES)} classes from 0 on.')
-    return tracks

@@ -134,10 +134,13 @@ def write_split(folder: str | os.PathLike, name: str, split: str, frames: Sequen
             event_file=frame.event_file, view=frame.view, sequence=frame.sequence,
             event_window=None if frame.window is None else [int(time) for time in frame.window],
             **({} if frame.rectify_map is None else dict(rectify_map=frame.rectify_map))))
-        kept = []
+        kept: list[tuple] = []
         for place, box in enumerate(frame.boxes):
             clipped = _clipped(box, height, width, report.problems)
             if clipped is None:
+                continue
+            if clipped in kept:
+                report.problems['boxes given twice, left out once'] += 1
                 continue
             x1, y1, x2, y2, label = clipped
             kept.append(clipped)
@@ -208,7 +211,8 @@ def read_csv_labels(path: str | os.PathLike, classes: Sequence[str]) -> dict[str
         UserError: If it cannot be read, or a line is something else; with its number.
     """
     try:
-        lines = read_text(path).splitlines()
+        # Spreadsheets begin with a mark of the byte order.
+        lines = read_text(path).removeprefix('\ufeff').splitlines()
     except (OSError, ValueError) as error:
         raise UserError(f'Labels {path} cannot be read ({getattr(error, "strerror", None) or error}'
                         '); check the path.') from error
@@ -244,14 +248,15 @@ def read_times(path: str | os.PathLike) -> np.ndarray:
         np.ndarray: The times in ascending order, int64 of shape (N,).
 
     Raises:
-        UserError: If it cannot be read, holds anything else or none, or is not sorted.
+        UserError: If it cannot be read, holds anything else or none, or does not ascend.
     """
     try:
-        times = np.array([int(line) for line in read_text(path, 2**28).split()], np.int64)
+        lines = read_text(path, 2**28).splitlines()
+        times = np.array([int(line) for line in lines if line.strip()], np.int64)
     except (OSError, ValueError, OverflowError) as error:
         raise UserError(f'Times of frames {path} cannot be read ({printable(error)}); fetch the '
                         'file again.') from error
-    if not len(times) or (np.diff(times) < 0).any():
-        raise UserError(f'Times of frames {path} {"are not sorted" if len(times) else "is empty"}; '
+    if not len(times) or (np.diff(times) <= 0).any():
+        raise UserError(f'Times of frames {path} {"do not ascend" if len(times) else "is empty"}; '
                         'fetch the file again.')
     return times

@@ -1,6 +1,7 @@
 """From a frame and its events to one map, which mmdet's transforms then treat as an image."""
 from __future__ import annotations
 
+import math
 import os
 import zipfile
 import zlib
@@ -17,8 +18,8 @@ from eca_mm.utils.errors import UserError
 from eca_mm.utils.regular_files import check_regular
 from eca_mm.utils.terminal import printable
 
-# Recordings that a worker keeps open, and maps that it keeps: DSEC has 60 sequences.
-_KEPT = 16
+# Recordings and maps that a worker keeps: DSEC has 60 sequences, and a map takes 2.5 MB.
+_KEPT = 64
 # Bins of a published grid; the usual number is 5.
 _MOST_BINS = 256
 
@@ -130,8 +131,8 @@ class EventsToVoxelGrid(BaseTransform):
     def __init__(self, bins: int = 5, window_ms: float = 50) -> None:
         if isinstance(bins, bool) or not isinstance(bins, int) or bins < 1:
             raise ValueError(f'bins is {bins!r}, but must be a positive integer.')
-        if not window_ms > 0:
-            raise ValueError(f'window_ms is {window_ms!r}, but must be positive.')
+        if not 0 < window_ms < math.inf:
+            raise ValueError(f'window_ms is {window_ms!r}, but must be positive and finite.')
         self.bins, self.window_ms = bins, window_ms
 
     def transform(self, results: dict) -> dict:
@@ -144,9 +145,12 @@ class EventsToVoxelGrid(BaseTransform):
             dict: The sample with its voxel grid.
 
         Raises:
-            UserError: If a published grid has another number of bins, or the record's window is
-                shorter than the one asked for.
+            UserError: If a published grid has another number of bins, the record's window is
+                shorter than the one asked for, or LoadEvents is missing.
         """
+        if 'events' not in results and 'voxels' not in results:
+            raise UserError('EventsToVoxelGrid got no events; put LoadEvents before it in the '
+                            'pipeline.')
         if 'events' not in results:
             found = results['voxels'].shape[-1]
             if found != self.bins:
@@ -189,8 +193,11 @@ class StackEvents(BaseTransform):
             dict: The sample with one map.
 
         Raises:
-            UserError: If frame and voxel grid differ in size.
+            UserError: If frame and voxel grid differ in size, or there is no voxel grid.
         """
+        if 'voxels' not in results:
+            raise UserError('StackEvents got no voxel grid; put LoadEvents and EventsToVoxelGrid '
+                            'before it in the pipeline.')
         image, voxels = results['img'], results.pop('voxels')
         results.pop('events', None)
         if image.shape[:2] != voxels.shape[:2]:

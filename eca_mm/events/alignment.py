@@ -99,13 +99,17 @@ def _numbers(path: str | os.PathLike, content: object, shape: tuple, *keys: str)
 
 def _intrinsics(path: str | os.PathLike, content: object, camera: str) -> np.ndarray:
     fx, fy, cx, cy = _numbers(path, content, (4, ), 'intrinsics', camera, 'camera_matrix')
+    if min(fx, fy) <= 0:
+        raise UserError(f'Calibration {path} has the focal lengths {fx} and {fy} of {camera}, but '
+                        'positive ones are expected; fetch it again.')
     return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
 
 
 def _matrix(path: str | os.PathLike, content: object, name: str) -> np.ndarray:
     size = 4 if name.startswith('T') else 3
     rotation = _numbers(path, content, (size, size), 'extrinsics', name)[:3, :3]
-    if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3):
+    if not (np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3)
+            and np.linalg.det(rotation) > 0):
         raise UserError(f'Calibration {path} has an extrinsics.{name} that is not a rotation; '
                         'fetch it again.')
     return rotation

@@ -38,10 +38,11 @@ class DSECEventFile:
     def __init__(self, path: str | os.PathLike, height: int = 480, width: int = 640) -> None:
         self.path, self.height, self.width = os.fspath(path), height, width
         self._file: Any = None
+        self._fields: dict[str, Any] = {}
         self._process: int | None = None
 
     def __getstate__(self) -> dict:
-        return {**self.__dict__, '_file': None, '_process': None}
+        return {**self.__dict__, '_file': None, '_fields': {}, '_process': None}
 
     def __enter__(self) -> DSECEventFile:
         return self
@@ -75,7 +76,7 @@ class DSECEventFile:
         """Close the file; the next access opens it again."""
         if self._file is not None and self._process == os.getpid():
             self._file.close()
-        self._file = self._process = None
+        self._file, self._fields, self._process = None, {}, None
 
     def slice(self, t0: int, t1: int) -> Events:
         """Read the events of a window of time, and no others.
@@ -90,11 +91,13 @@ class DSECEventFile:
 
         Raises:
             UserError: If the file is absent, truncated or foreign, if its times are not sorted or
-                do not fit ``ms_to_idx``, or if an event lies outside of the sensor.
-            ValueError: If ``t1`` lies before ``t0``.
+                do not fit ``ms_to_idx``, or if an event lies outside of the sensor or has no
+                polarity.
+            ValueError: If ``t1`` lies before ``t0``, or a time is not a finite number.
         """
-        if t1 < t0:
-            raise ValueError(f't1 is {t1}, which lies before t0, {t0}.')
+        if not (math.isfinite(t0) and math.isfinite(t1) and t0 <= t1):
+            raise ValueError(f'The window from t0={t0} to t1={t1} is not one of two times, the '
+                             'earlier one first.')
         self._open()
         first, last = math.ceil(t0 - self._offset), math.ceil(t1 - self._offset)
         begin = self._index(first)
@@ -115,13 +118,21 @@ class DSECEventFile:
             raise self._bad(f'has times around {t0} us that are not sorted or do not fit its '
                             "'ms_to_idx'")
         x, y, polarity = (self._read(name, slice(begin, end)) for name in 'xyp')
+        if len(inside):
+            self._check_range(x, y, polarity)
+        return Events(x, y, inside + self._offset, polarity)
+
+    def _check_range(self, x: np.ndarray, y: np.ndarray, polarity: np.ndarray) -> None:
         for name, values, size in (('x', x, self.width), ('y', y, self.height)):
-            if len(values) and (values.max() >= size or values.min() < 0):
-                place = values.max() if values.max() >= size else values.min()
-                raise self._bad(f'has an event at {name} = {place} of a sensor of '
+            wrong = values.max() if values.max() >= size else values.min()
+            if not 0 <= wrong < size:
+                raise self._bad(f'has an event at {name} = {wrong} of a sensor of '
                                 f'{self.width} x {self.height} pixels', 'give the size of its '
                                 'sensor or fetch it again')
-        return Events(x, y, inside + self._offset, polarity)
+        # An unsigned -1 would count as brighter.
+        if polarity.max() > 1 or (polarity.dtype.kind == 'i' and polarity.min() < -1):
+            raise self._bad(f'has polarities from {polarity.min()} to {polarity.max()}, but 0 and '
+                            '1, or -1 and 1, are expected')
 
     def _index(self, time: int) -> int:
         """Number of events before a time without offset."""
@@ -155,6 +166,8 @@ class DSECEventFile:
             # What h5py raises depends on the place of the damage.
             raise self._bad(f'is damaged ({error})') from error
         self._file, self._process = file, os.getpid()
+        # Looking a data set up by its name takes longer than reading a short window of it.
+        self._fields = {field: file['events'][field] for field in _FIELDS}
 
     def _check(self, file: h5py.File) -> None:
         found: dict[str, Any] = {}
@@ -164,10 +177,13 @@ class DSECEventFile:
                 raise self._bad(f'has no {name!r}', "a DSEC recording ('events.h5') is expected")
         *fields, milliseconds, offset = found.values()
         shapes = [field.shape for field in fields]
-        if len(set(shapes)) > 1 or len(shapes[0]) != 1 or any(
-                field.dtype.kind == 'f' for field in fields):
+        if len(set(shapes)) > 1 or len(shapes[0]) != 1:
             raise self._bad(f'has p, t, x and y of the shapes {shapes}',
                             'integers of one length are expected')
+        for name, field in zip(_FIELDS, fields, strict=True):
+            if field.dtype.kind not in ('uib' if name == 'p' else 'ui'):
+                raise self._bad(f"has 'events/{name}' of the type {field.dtype}",
+                                'integers are expected')
         if offset.shape != () or offset.dtype.kind not in 'ui' or abs(int(offset[()])) >= 2**62:
             raise self._bad('has a t_offset that is not one integer of less than 63 bits')
         if len(milliseconds.shape) != 1 or milliseconds.dtype.kind not in 'ui':
@@ -183,7 +199,7 @@ class DSECEventFile:
     def _read(self, field: str, part: Any) -> np.ndarray:
         self._open()
         try:
-            return self._file['events'][field][part]
+            return self._fields[field][part]
         except (OSError, KeyError, RuntimeError) as error:
             raise self._bad(f"cannot be read in 'events/{field}' ({error})") from error
 

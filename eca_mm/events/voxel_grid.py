@@ -5,6 +5,7 @@ https://arxiv.org/abs/1812.08156
 from __future__ import annotations
 
 import functools
+import math
 import operator
 from collections.abc import Iterator
 from types import ModuleType
@@ -48,7 +49,7 @@ def voxel_grid(x: np.ndarray | Tensor,
         width (int): Columns W of the sensor.
         t0 (float, optional): Time of the first bin. Defaults to that of the earliest event.
         t1 (float, optional): Time of the last bin. Defaults to that of the latest event. Events
-            outside of [t0, t1] are left out.
+            outside of [t0, t1] are left out, and so are those whose time or place is not finite.
 
     Returns:
         np.ndarray | Tensor: The grid in double precision, of shape (B, H, W), a tensor on the
@@ -56,7 +57,7 @@ def voxel_grid(x: np.ndarray | Tensor,
 
     Raises:
         ValueError: If the arrays are not one-dimensional and of the same length, a size is not a
-            positive integer, or t1 lies before t0.
+            positive integer, t1 lies before t0, or one of them is not finite.
     """
     shapes = [tuple(value.shape) for value in (x, y, t, polarity)]
     if len(set(shapes)) > 1 or len(shapes[0]) != 1:
@@ -65,6 +66,9 @@ def voxel_grid(x: np.ndarray | Tensor,
     for name, value in (('bins', bins), ('height', height), ('width', width)):
         if isinstance(value, bool) or int(value) != value or value < 1:
             raise ValueError(f'{name} is {value!r}, but must be a positive integer.')
+    for name, time in (('t0', t0), ('t1', t1)):
+        if time is not None and not math.isfinite(time):
+            raise ValueError(f'{name} is {time}, but must be a finite time.')
     if t0 is not None and t1 is not None and t1 < t0:
         raise ValueError(f't1 is {t1}, which lies before t0, {t0}.')
     return (_torch_grid if isinstance(t, Tensor) else _numpy_grid)(
@@ -73,9 +77,11 @@ def voxel_grid(x: np.ndarray | Tensor,
 
 def _numpy_grid(x: np.ndarray, y: np.ndarray, t: np.ndarray, polarity: np.ndarray, shape: tuple,
                 t0: float | None, t1: float | None) -> np.ndarray:
-    if not len(t):
+    finite = t if t.dtype.kind in 'iub' else t[np.isfinite(t)]
+    if not len(finite):
         return np.zeros(shape)
-    first, last = float(t.min() if t0 is None else t0), float(t.max() if t1 is None else t1)
+    first = float(finite.min() if t0 is None else t0)
+    last = float(finite.max() if t1 is None else t1)
     whole = all(v.dtype.kind in 'iub' or bool((v == np.floor(v)).all()) for v in (x, y))
     padded, plane, grid = _empty_grid(np, shape, whole)
     scale = (shape[0] - 1) / (last - first) if last > first else 0.
@@ -114,9 +120,11 @@ def _torch_grid(x: Tensor, y: Tensor, t: Tensor, polarity: Tensor, shape: tuple,
                 t0: float | None, t1: float | None) -> Tensor:
     # PyTorch computes little with its unsigned types.
     x, y, t = (v.double() for v in (x, y, t))
-    if not len(t):
+    finite = t[t.isfinite()]
+    if not len(finite):
         return t.new_zeros(shape)
-    first, last = float(t.min() if t0 is None else t0), float(t.max() if t1 is None else t1)
+    first = float(finite.min() if t0 is None else t0)
+    last = float(finite.max() if t1 is None else t1)
     whole = all(bool((v == v.floor()).all()) for v in (x, y))
     padded, plane, grid = _empty_grid(torch, shape, whole, t.device)
     scale = (shape[0] - 1) / (last - first) if last > first else 0.

@@ -21,7 +21,8 @@ def write_dsec_events(path: str | os.PathLike, events: Events, t_offset: int = 0
 
     Raises:
         UserError: If h5py and hdf5plugin are not installed, or the file exists.
-        ValueError: If the times are not sorted or lie before the offset.
+        ValueError: If the times are not sorted, lie before the offset or more than 2^32
+            microseconds behind it, or the pixels are not whole numbers from 0 to 65535.
     """
     h5py = hdf5()
     import hdf5plugin
@@ -31,6 +32,14 @@ def write_dsec_events(path: str | os.PathLike, events: Events, t_offset: int = 0
     t = np.asarray(events.t, np.int64) - t_offset
     if len(t) and (t[0] < 0 or (np.diff(t) < 0).any()):
         raise ValueError(f'The times are not sorted, or lie before the offset {t_offset}.')
+    if len(t) and t[-1] >= 2**32:
+        raise ValueError(f'The last event is {t[-1]} us behind the offset {t_offset}, but the '
+                         'format has room for 2^32; raise t_offset or write several files.')
+    for name, values in (('x', events.x), ('y', events.y)):
+        if len(t) and not ((np.asarray(values) == np.asarray(values, np.float64).round()).all()
+                           and np.min(values) >= 0 and np.max(values) < 2**16):
+            raise ValueError(f'{name} must be whole numbers from 0 to 65535; write events before '
+                             'they are rectified.')
     milliseconds = np.arange(int(t[-1]) // 1000 + 1 if len(t) else 0) * 1000
     compression = hdf5plugin.Blosc(cname='zstd', clevel=1, shuffle=hdf5plugin.Blosc.SHUFFLE)
     temporary = f'{os.fspath(path)}.{os.getpid()}'

@@ -9,11 +9,12 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner
+from torchvision.ops import nms
 
 from eca_mm.engine.config import load_config
 from eca_mm.engine.runner import build_runner
 
-from .event_frames import beside
+from .event_frames import beside, under_titles
 
 ROWS = ('frames', 'events', 'concat', 'eca')
 
@@ -100,6 +101,8 @@ def draw_predictions(runner: Runner, cfg: Config, data: str, part: str, count: i
                      score_thr: float = 0.4) -> np.ndarray:
     """Draw frame, events and both with what a trained row finds.
 
+    Of boxes on the same object, whatever their classes, the surest is drawn.
+
     Args:
         runner (Runner): Its runner.
         cfg (Config): Its config.
@@ -109,7 +112,7 @@ def draw_predictions(runner: Runner, cfg: Config, data: str, part: str, count: i
         score_thr (float): Lowest score of a box to draw. Defaults to 0.4.
 
     Returns:
-        np.ndarray: One picture of all, uint8 of shape (H, W, 3).
+        np.ndarray: One picture of all with a title over each column, uint8 of shape (H, W, 3).
     """
     dataset = DATASETS.build(use_part(copy.deepcopy(cfg), data, part).test_dataloader.dataset)
     classes, rows = dataset.metainfo['classes'], []
@@ -117,9 +120,10 @@ def draw_predictions(runner: Runner, cfg: Config, data: str, part: str, count: i
         sample = dataset[int(index)]
         found = runner.model.test_step(pseudo_collate([sample]))[0].pred_instances
         found = found[found.scores >= score_thr]
+        found = found[nms(found.bboxes, found.scores, .5)]
         names = [f'{classes[label]} {score:.2f}' for label, score in zip(
             found.labels.tolist(), found.scores.tolist(), strict=True)]
         image = sample['inputs'].numpy()
         rows.append(beside(image[:3].transpose(1, 2, 0).astype(np.uint8), image[3:],
                            found.bboxes.tolist(), names, scale=5))
-    return np.vstack(rows)
+    return under_titles(rows, ('frame', 'events, 50 ms', f'both, with boxes from {score_thr}'))

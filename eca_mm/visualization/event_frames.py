@@ -49,14 +49,40 @@ def overlay(frame: np.ndarray,
     share = (np.abs(total) / most).clip(0, 1)[..., None]
     colour = np.where(total[..., None] > 0, BRIGHTER, DARKER)
     picture = (frame * (1 - share) + colour * share).astype(np.uint8)
-    scale = max(frame.shape[:2]) / 900
     for place, box in enumerate(boxes):
         x1, y1, x2, y2 = (round(float(value)) for value in box[:4])
         cv2.rectangle(picture, (x1, y1), (x2, y2), BOX, 1)
         if place < len(names):
-            cv2.putText(picture, names[place], (x1, max(y1 - 2, 8)), cv2.FONT_HERSHEY_SIMPLEX,
-                        max(.3, scale), BOX, 1, cv2.LINE_AA)
+            _write(picture, names[place], x1, y1)
     return picture
+
+
+def _write(picture: np.ndarray, text: str, left: int, bottom: int) -> None:
+    """Write above a line, within the picture, with an edge so that it is read on any ground."""
+    font, scale = cv2.FONT_HERSHEY_SIMPLEX, max(.45, max(picture.shape[:2]) / 900)
+    (width, height), _ = cv2.getTextSize(text, font, scale, 1)
+    place = (max(min(left, picture.shape[1] - width - 1), 0), max(bottom - 4, height + 1))
+    for colour, thickness in (((0, 0, 0), 3), (BOX, 1)):
+        cv2.putText(picture, text, place, font, scale, colour, thickness, cv2.LINE_AA)
+
+
+def under_titles(rows: Sequence[np.ndarray], titles: Sequence[str]) -> np.ndarray:
+    """Put pictures of the same size below each other, with a title over each of their columns.
+
+    Args:
+        rows (Sequence[np.ndarray]): Pictures, uint8 of shape (H, W, 3).
+        titles (Sequence[str]): Titles of columns of the same width.
+
+    Returns:
+        np.ndarray: The picture, uint8, of the same width.
+    """
+    width = rows[0].shape[1]
+    head = np.full((28, width, 3), 255, np.uint8)
+    for place, title in enumerate(titles):
+        cv2.putText(head, title, (place * width // len(titles) + 6, 20), cv2.FONT_HERSHEY_SIMPLEX,
+                    .5, (0, 0, 0), 1, cv2.LINE_AA)
+    line = np.full((4, width, 3), 255, np.uint8)
+    return np.vstack([head, *(part for row in rows for part in (row, line))])
 
 
 def beside(frame: np.ndarray, grid: np.ndarray, boxes: Sequence[tuple] = (),

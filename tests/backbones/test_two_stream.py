@@ -101,6 +101,12 @@ def test_maps_are_those_of_the_streams():
         assert alone.out_channels == (8, 16, 32, 64)
 
 
+def test_a_fusion_for_each_stage():
+    model = two_streams([dict(type='ConcatFusion'), dict(ECA, mode='per_stream'), ECA, ECA])
+    assert type(model.fusions[0]) is ConcatFusion and model.fusions[1].mode == 'per_stream'
+    assert [m.size(1) for m in model(torch.randn(1, 8, 64, 64))] == list(model.out_channels)
+
+
 def test_interleaved_channels():
     frames, events = torch.zeros(1, 8, 2, 2), torch.ones(1, 8, 2, 2)
     fusion = AttentionFusion(8, 8, dict(type='ECALayer'), interleave=True)
@@ -131,6 +137,11 @@ def test_eca_sees_the_other_stream_only_at_the_seam_or_interleaved():
     (dict(fusion=None), 'ConcatFusion'),
     (dict(event=dict(SMALL)), 'in_channels=5'),
     (dict(event=dict(EVENT, out_indices=(2, 3))), 'out_indices'),
+    (dict(event=dict(EVENT, strides=(1, 1, 2, 2))), 'same strides for both'),
+    (dict(event=dict(type=nn.Conv2d, in_channels=5, out_channels=4, kernel_size=3)),
+     'several maps'),
+    (dict(fusion=[ECA, ECA]), 'list of 4 configs'), (dict(fusion=[ECA, None, ECA, ECA]), 'list'),
+    (dict(fusion='ECALayer'), 'list of 4 configs'),
     (dict(fusion=dict(ECA, mode='both')), "'per_stream'"),
     (dict(fusion=dict(ECA, mode='per_stream', interleave=True)), "mode='concat'"),
     (dict(fusion=dict(ECA, attention=None)), 'ConcatFusion'),

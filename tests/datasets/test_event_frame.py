@@ -149,6 +149,21 @@ def test_published_grids(tmp_path):
     (tmp_path / 'a.npz').write_bytes((tmp_path / 'a.npz').read_bytes()[:100])
     with pytest.raises(UserError, match="array 'arr_0'"):
         LoadEvents()(dict(results))
+    np.save(tmp_path / 'a.npy', grid)
+    (tmp_path / 'a.npy').rename(tmp_path / 'a.npz')
+    with pytest.raises(UserError, match="array 'arr_0'"):
+        LoadEvents()(dict(results))
+    grid[0, 0, 0] = np.nan
+    np.savez(tmp_path / 'a.npz', grid)
+    with pytest.raises(UserError, match='NaN or infinite'):
+        LoadEvents()(dict(results))
+
+
+def test_steps_in_the_wrong_order():
+    with pytest.raises(UserError, match='put LoadEvents before it'):
+        EventsToVoxelGrid()(dict(event_window=(0, 50_000)))
+    with pytest.raises(UserError, match='EventsToVoxelGrid'):
+        StackEvents()(dict(img=np.zeros((6, 7, 3))))
 
 
 def test_frame_and_grid_of_different_sizes():
@@ -159,7 +174,7 @@ def test_frame_and_grid_of_different_sizes():
 
 
 def test_bad_transform_arguments():
-    for options in (dict(bins=0), dict(bins=2.5), dict(window_ms=0)):
+    for options in (dict(bins=0), dict(bins=2.5), dict(window_ms=0), dict(window_ms=float('inf'))):
         with pytest.raises(ValueError, match='must be'):
             EventsToVoxelGrid(**options)
 

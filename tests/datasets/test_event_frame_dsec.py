@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from eca_mm.datasets import EventFrameDataset
-from eca_mm.datasets.event_frame_dsec import convert_dsec, read_tracks
+from eca_mm.datasets.event_frame_dsec import Recording, convert_dsec, read_tracks
 from eca_mm.datasets.event_frame_splits import CSV_SPLIT, DET_SPLIT
 from eca_mm.events import Calibration, frame_map, warp_frame
 from eca_mm.utils.errors import UserError
-from tests.support.event_data import START, write_sequence, write_tracks
+from tests.support.event_data import START, TRACKS, write_sequence, write_tracks
 
 LABELS = """zurich_city_00_a/left/000000.npz,10,20,60,90,car
 zurich_city_00_a/left/000000.npz,11,20,60,90,large_vehicle
@@ -111,11 +111,19 @@ def test_data_set_reads_it(dsec, converted):
 
 def test_published_grids_and_frames(tmp_path):
     write_sequence(tmp_path / 'zurich_city_00_a')
-    (tmp_path / 'labels.csv').write_text('zurich_city_00_a/left/000001.npz,1,1,20,20,car\n')
+    line = 'zurich_city_00_a/left/000001.npz,1,1,20,20,car\n'
+    # Spreadsheets begin with a mark of the byte order and end lines in their own way.
+    (tmp_path / 'labels.csv').write_bytes(
+        ('\ufeff' + 2 * line + line.replace('01.n', '02.n')).replace('\n', '\r\n').encode())
+    grid = tmp_path / 'events_npz/zurich_city_00_a/left/000001.npz'
+    grid.parent.mkdir(parents=True)
+    np.savez(grid, np.zeros((5, 480, 640), np.float32))
     image = tmp_path / 'transformed_images/zurich_city_00_a/images/left/rectified/000001.png'
     image.parent.mkdir(parents=True)
     cv2.imwrite(str(image), np.zeros((480, 640, 3), np.uint8))
-    convert_dsec(tmp_path, [tmp_path / 'labels.csv'], npz='events_npz')
+    report = convert_dsec(tmp_path, [tmp_path / 'labels.csv'], npz='events_npz')
+    assert report.problems == {'labelled frames without a voxel grid, left out': 1,
+                               'boxes given twice, left out once': 1}
     record, = read(tmp_path / 'annotations/dsec_train.json')['images']
     assert record['event_file'] == 'events_npz/zurich_city_00_a/left/000001.npz'
     assert record['event_window'] is None and record['file_name'].startswith('transformed_images')
@@ -152,6 +160,26 @@ def test_window_before_the_recording(tmp_path):
     assert report.problems['frames without events before them, left out'] == 1
 
 
+def test_a_frame_in_two_files_of_labels(dsec, tmp_path):
+    with pytest.raises(UserError, match='name every file once'):
+        convert_dsec(dsec, [dsec / 'labels.csv'] * 2, tmp_path / 'out')
+
+
+@pytest.mark.parametrize(('times', 'message'), [
+    ('1 2\n3 4\n', 'cannot be read'), ('5\n5\n', 'do not ascend'), ('7\n3\n', 'do not ascend')])
+def test_times_that_do_not_ascend(tmp_path, times, message):
+    (tmp_path / 'thun_00_a/images').mkdir(parents=True)
+    (tmp_path / 'thun_00_a/images/timestamps.txt').write_text(times)
+    with pytest.raises(UserError, match=message):
+        _ = Recording(tmp_path, 'thun_00_a').times
+
+
+def test_bad_arguments(dsec):
+    for options in (dict(view='frame'), dict(window_ms=0)):
+        with pytest.raises(ValueError, match='positive number'):
+            convert_dsec(dsec, [dsec / 'labels.csv'], **options)
+
+
 @pytest.mark.parametrize(('line', 'message'), [
     ('a,b\n', 'line 1'), ('zurich_city_00_a/left/000000.npz,1,2,3,x,car\n', 'line 1'),
     ('zurich_city_00_a/left/000000.npz,1,2,3,4,tree\n', 'one of the classes person'),
@@ -175,6 +203,9 @@ def test_bad_tracks(tmp_path):
         read_tracks(path)
     np.save(path, np.zeros(3))
     with pytest.raises(UserError, match="no field 't'"):
+        read_tracks(path)
+    np.save(path, np.zeros((2, 3), TRACKS))
+    with pytest.raises(UserError, match='not one list of boxes'):
         read_tracks(path)
     path.write_bytes(b'no array')
     with pytest.raises(UserError, match='cannot be read'):

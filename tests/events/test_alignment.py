@@ -120,6 +120,8 @@ def test_rectify_map_file(tmp_path):
     (lambda c: c['extrinsics'].update(R_rect0='x'), 'numbers of shape'),
     (lambda c: c['extrinsics'].update(T_10=np.zeros((4, 4)).tolist()), 'not a rotation'),
     (lambda c: c['intrinsics']['camRect0'].update(camera_matrix=[1, 2, 3]), 'numbers of shape'),
+    (lambda c: c['intrinsics']['camRect1'].update(camera_matrix=[0, 9, 3, 3]), 'focal lengths 0'),
+    (lambda c: c['extrinsics'].update(R_rect1=np.diag([1., 1., -1.]).tolist()), 'not a rotation'),
 ])
 def test_bad_calibration(tmp_path, change, message):
     path = tmp_path / 'cam_to_cam.yaml'

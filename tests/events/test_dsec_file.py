@@ -141,6 +141,13 @@ def _replace(name, value):
     return change
 
 
+def _group(name):
+    def change(file):
+        del file[name]
+        file.create_group(name)
+    return change
+
+
 def _shuffle(file):
     t = file['events/t'][()]
     file['events/t'][...] = t[::-1]
@@ -156,11 +163,33 @@ def _shuffle(file):
     (_replace('ms_to_idx', np.array([0, 10**7])), 'beyond its 5000'),
     (_replace('ms_to_idx', np.arange(100)), 'do not fit'),
     (_shuffle, 'not sorted'),
+    (_replace('events', np.zeros(3)), "no 'events/p'"),
+    (_replace('events/t', lambda file: np.zeros(5000)), "'events/t' of the type float64"),
+    (_replace('events/x', lambda file: np.ones(5000, bool)), "'events/x' of the type bool"),
+    (_replace('events/y', lambda file: np.full(5000, -1, np.int16)), 'y = -1 of a sensor'),
+    (_replace('events/p', lambda file: np.full(5000, 255, np.uint8)), 'polarities from 255'),
+    (_group('t_offset'), 'not an array of numbers'), (_group('ms_to_idx'), 'not an array of num'),
+    (_group('events/x'), 'not an array of numbers'),
+    (_replace('ms_to_idx', 5), 'list of integers'),
+    (_replace('t_offset', b'7'), 'not an array of numbers'),
 ])
 def test_broken_files(tmp_path, change, message):
     with pytest.raises(UserError, match=message) as error:
         broken(tmp_path / 'events.h5', change).slice(20_000, 60_000)
     assert 'events.h5' in str(error.value) and str(error.value).count('.') >= 1
+
+
+@pytest.mark.parametrize('polarity', [np.array([-1, 1], np.int8), np.array([False, True])])
+def test_other_ways_to_write_polarity(tmp_path, polarity):
+    values = polarity[np.arange(5000) % 2]
+    file = broken(tmp_path / 'events.h5', _replace('events/p', values))
+    assert set(file.slice(0, 10**6).polarity.tolist()) == set(polarity.tolist())
+
+
+@pytest.mark.parametrize('window', [(5, 4), (float('nan'), 4), (0, float('inf'))])
+def test_impossible_windows(recording, window):
+    with pytest.raises(ValueError, match='is not one of two times'):
+        DSECEventFile(recording[0]).slice(*window)
 
 
 def test_event_beyond_the_sensor(recording):
@@ -192,4 +221,10 @@ def test_write_refuses(tmp_path):
         write_dsec_events(tmp_path / 'events.h5', events)
     with pytest.raises(ValueError, match='not sorted'):
         write_dsec_events(tmp_path / 'b.h5', events.select(slice(None, None, -1)))
+    late = Events(events.x, events.y, events.t + 2**32, events.polarity)
+    with pytest.raises(ValueError, match='raise t_offset'):
+        write_dsec_events(tmp_path / 'b.h5', late)
+    for x in (events.x + .5, events.x.astype(int) - 700):
+        with pytest.raises(ValueError, match='x must be whole'):
+            write_dsec_events(tmp_path / 'b.h5', Events(x, events.y, events.t, events.polarity))
     assert sorted(path.name for path in tmp_path.iterdir()) == ['events.h5']

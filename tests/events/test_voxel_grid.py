@@ -96,6 +96,15 @@ def test_more_events_than_are_worked_on_at_once(monkeypatch):
     np.testing.assert_allclose(voxel_grid(*arguments), expected, atol=1e-12)
 
 
+def test_times_that_are_not_finite_are_left_out():
+    x, t = np.arange(4), np.array([0., np.nan, 30., np.inf])
+    grid = grids(x, x, t, np.ones(4), 5, 4, 4, t0=0, t1=30)
+    np.testing.assert_array_equal(voxel_grid(x, x, t, np.ones(4), 5, 4, 4), grid)
+    assert grid.sum() == 2 and grid[0, 0, 0] == grid[4, 2, 2] == 1
+    assert not voxel_grid(x, x, np.full(4, np.nan), np.ones(4), 5, 4, 4).any()
+    assert not voxel_grid(*(torch.full((4, ), torch.nan) for _ in range(4)), 5, 4, 4).any()
+
+
 def test_bad_arguments():
     x = np.arange(3)
     with pytest.raises(ValueError, match='same length'):
@@ -104,3 +113,5 @@ def test_bad_arguments():
         voxel_grid(x, x, x, x, 0, 4, 4)
     with pytest.raises(ValueError, match='before t0'):
         voxel_grid(x, x, x, x, 5, 4, 4, t0=5, t1=4)
+    with pytest.raises(ValueError, match='finite'):
+        voxel_grid(x, x, x, x, 5, 4, 4, t0=np.nan)

@@ -16,6 +16,13 @@ def test_whether_the_model_waits():
     profile = DataProfile(8, 'cpu', 0.2, 0.1, 36000, (alone, slow, fast))
     assert profile.best is fast
     assert DataProfile(8, 'cpu', 0.2, 0.1, 1, (alone, slow)).best is alone
+    assert profile.advice() == (
+        'num_workers=4 is enough.\nNo GPU was measured. With num_workers=4 it would get at most '
+        '80.0 images/s: one that trains 160.0 images/s would wait half of the time, one that '
+        'trains fewer than 80.0 not at all.')
+    assert 'GPU' not in DataProfile(8, 'cpu', 0.2, 0.1, 1, (alone, )).advice()
+    assert DataProfile(8, 'cuda', 0.2, 0.1, 1, (slow, )).advice() == (
+        'num_workers=1 is the best of them, but the model still waits for data.')
     figures = profile.figures()
     assert figures['loading'][1] == dict(
         num_workers=1, seconds=0.4, images_per_second=20, iteration_seconds=0.4, waiting=0.5,

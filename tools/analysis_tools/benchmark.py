@@ -23,16 +23,17 @@ def parse() -> argparse.Namespace:
     add('--mode', choices=MODES, default='infer', help='infer, train: classifiers; detector: '
         'whole test steps; paper: the speeds of Table 3; scaling: growth with N, C, H, W; '
         'roofline: stages beside what memory and arithmetic allow; count: operations and bytes of '
-        'backbones on an accelerator, exact and without one (default: infer)')
+        'backbones on an accelerator, exact and without one; events: voxel grids (default: infer)')
     add('--train', action='store_true', help='count: a training step rather than inference')
     add('--amp', action='store_true', help='count: with mixed precision (fp16)')
     add('--models', nargs='+', metavar='M', help='instead of the default: networks '
         '(eca_resnet50_fused, eca_mobilenet_v2 ...) or configs (a.py, a.py:fused); rows of Table 3 '
-        'for paper; attentions for scaling; one network for roofline')
+        'for paper; attentions for scaling; one network for roofline; numpy, torch, '
+        'numpy_rectified, torch_rectified for events')
     add('--batch', type=positive, help='images (default: 16; training 8; detectors 1; '
-        'count 64)')
+        'count 64); events: millions of them (default: 1)')
     add('--shape', nargs=2, type=positive, metavar=('H', 'W'), help='input size in pixels '
-        '(default: 224 224; detectors 800 1344; scaling: of the map, 56 56)')
+        '(default: 224 224; detectors 800 1344; scaling: of the map, 56 56; events 480 640)')
     add('--dtype', choices=DTYPES, default='fp32', help='training and detectors: mixed precision')
     add('--memory-format', choices=MEMORY_FORMATS, default='contiguous')
     add('--threads', type=positive, help="of the CPU (default: torch's choice)")
