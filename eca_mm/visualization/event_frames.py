@@ -58,12 +58,13 @@ def overlay(frame: np.ndarray,
 
 
 def _write(picture: np.ndarray, text: str, left: int, bottom: int) -> None:
-    """Write above a line, within the picture, with an edge so that it is read on any ground."""
+    """Write above a line, within the picture, on black so that it is read on any ground."""
     font, scale = cv2.FONT_HERSHEY_SIMPLEX, max(.45, max(picture.shape[:2]) / 900)
     (width, height), _ = cv2.getTextSize(text, font, scale, 1)
-    place = (max(min(left, picture.shape[1] - width - 1), 0), max(bottom - 4, height + 1))
-    for colour, thickness in (((0, 0, 0), 3), (BOX, 1)):
-        cv2.putText(picture, text, place, font, scale, colour, thickness, cv2.LINE_AA)
+    x = max(min(left, picture.shape[1] - width - 1), 0)
+    y = max(bottom - 4, height + 1)
+    cv2.rectangle(picture, (x, y - height - 1), (x + width, y + 3), (0, 0, 0), cv2.FILLED)
+    cv2.putText(picture, text, (x, y), font, scale, BOX, 1, cv2.LINE_AA)
 
 
 def under_titles(rows: Sequence[np.ndarray], titles: Sequence[str]) -> np.ndarray:
