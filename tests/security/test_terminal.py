@@ -59,7 +59,7 @@ def test_names_in_progress_bars_are_not_markup(name, capsys, monkeypatch):
 NAMES = [r'$\frac{$', '[/]', HOSTILE, '<script>&"', 'x' * 3000, '$x^2$', '\\', '']
 
 
-@pytest.mark.parametrize('ending', ['svg', 'png'])
+@pytest.mark.parametrize('ending', ['svg', pytest.param('png', marks=pytest.mark.slow)])
 def test_names_in_charts(ending, tmp_path, capfd):
     bubbles = [Bubble(name, name, 10**7 * (n + 1), 10**9, 70 + n, '')
                for n, name in enumerate(NAMES)]
