@@ -2,6 +2,7 @@
 import gc
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 # Headless, and no more threads than a two-core machine has; before torch and matplotlib start.
@@ -36,14 +37,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: ranks.get(item.path.relative_to(REPOSITORY / 'tests').parts[0], 0))
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection(session: pytest.Session) -> None:
-    """Collecting makes millions of objects that stay: the garbage collector need not look."""
+@pytest.hookimpl(hookwrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Keep the garbage collector from visiting modules and collected tests in every test again."""
     gc.disable()
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Keep the garbage collector from visiting modules and collected tests again in every test."""
+    yield
     gc.freeze()
     gc.enable()
 

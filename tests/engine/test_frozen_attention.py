@@ -156,7 +156,7 @@ def _process(rank, port, folder, kind, launcher, backbone, load_from, queue):
         torch.distributed.barrier()
 
 
-@pytest.mark.parametrize('kind', ['with', 'without'])
+@pytest.mark.parametrize('kind', few_by_default(['with', 'without'], 1))
 @pytest.mark.parametrize('runner_type', few_by_default([Runner, CheckedRunner], 1))
 def test_two_processes(runner_type, kind, backbone, weights, tmp_path):
     context = multiprocessing.get_context('fork')
