@@ -263,6 +263,11 @@ class CheckedRunner(Runner):
         return model.state_dict()
 
     def _init_model_weights(self) -> None:
+        if self.iter or (self._has_loaded and self._load_from is None):
+            # What has been trained or loaded by load_checkpoint() stays.
+            return
+        # A validation has loaded weights that would be lost here: they are loaded once more.
+        self._has_loaded = False
         if self._resume and self._resumed_meta:
             with without_pretrained(self.model):
                 super()._init_model_weights()

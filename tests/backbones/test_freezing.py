@@ -142,6 +142,19 @@ def test_a_convolution_with_attention_counts():
     assert not any(p.requires_grad for p in network.layer1.parameters())
 
 
+def test_a_stage_that_is_frozen_later_goes_by_what_was_loaded():
+    for keep in (lambda name: True, lambda name: not name.startswith('layer2.') or (
+            not is_attention(name))):
+        network = ECAResNet(18, frozen_stages=1, **SMALL)
+        network.load_state_dict({name: value for name, value in network.state_dict().items()
+                                 if keep(name)}, strict=False)
+        network.frozen_stages = 2
+        network.train()
+        assert not network.layer2[0].conv1.weight.requires_grad
+        assert network.layer2[0].eca.conv.weight.requires_grad == (
+            not keep('layer2.0.eca.conv.weight'))
+
+
 def test_what_a_user_freezes_stays_frozen():
     network = ECAResNet(18, frozen_stages=1, **SMALL).requires_grad_(False)
     network.train()

@@ -3,9 +3,11 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.evaluator import BaseMetric
+from mmengine.registry import METRICS
 
 from eca_mm.engine import CheckedRunner
-from tests.support import samples
+from tests.support import points, samples
 
 
 @pytest.fixture(scope='module')
@@ -63,3 +65,40 @@ def test_a_whole_detector_does_not_want_the_weights_of_its_backbone(detector, tm
     for runner in (tester, resumed):
         for name, value in runner.model.state_dict().items():
             assert torch.equal(value, expected[name]), name
+
+
+@METRICS.register_module()
+class Nothing(BaseMetric):
+
+    def process(self, data_batch, data_samples):
+        self.results.append(0)
+
+    def compute_metrics(self, results):
+        return {'images': len(results)}
+
+
+@pytest.mark.parametrize('load', ['load_from', 'load_checkpoint', 'trained'])
+def test_training_after_a_validation_starts_from_what_was_loaded(tmp_path, load):
+    def runner(**more):
+        cfg = points.config(tmp_path / load, points.EPOCHS, points.SHUFFLED, **more)
+        # Training changes nothing.
+        cfg.optim_wrapper.optimizer.lr, cfg.custom_hooks = 0., []
+        cfg.val_dataloader = dict(cfg.train_dataloader, sampler=dict(type='DefaultSampler'))
+        cfg.update(val_cfg={}, val_evaluator=dict(type='Nothing'))
+        cfg.model.init_cfg = dict(type='Constant', layer='Linear', val=7)
+        return CheckedRunner.from_cfg(cfg)
+
+    path = str(tmp_path / 'saved.pth')
+    first = runner()
+    torch.save(dict(state_dict=first.model.state_dict()), path)
+    expected = {name: value.clone() for name, value in first.model.state_dict().items()}
+    second = runner(**dict(load_from=path) if load == 'load_from' else {})
+    if load == 'load_checkpoint':
+        second.load_checkpoint(path)
+    elif load == 'trained':
+        second.train()
+        second.model.load_state_dict(expected)
+    second.val()
+    second.train()
+    for name, value in second.model.state_dict().items():
+        assert torch.equal(value, expected[name]), name

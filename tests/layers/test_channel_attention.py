@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from eca_mm.layers import ECALayer, SELayer
-from eca_mm.layers.channel_attention import ChannelAttention
+from eca_mm.layers.channel_attention import ChannelAttention, supports_fused_tail
 
 
 class SquaredECA(ECALayer):
@@ -45,3 +45,12 @@ def test_written_out_gradients_are_those_of_autograd(layer):
     gate, grad_y, grads = layer.excite_backward(y, grad, params)
     expected = ChannelAttention.excite_backward(layer, y, grad, params)
     torch.testing.assert_close((gate, grad_y, *grads), (expected[0], expected[1], *expected[2]))
+
+
+def test_what_somebody_replaces_on_the_layer_is_called():
+    layer = ECALayer(8)
+    assert supports_fused_tail(layer) and not supports_fused_tail(nn.Identity())
+    for name in ('gate', 'forward'):
+        layer = ECALayer(8)
+        setattr(layer, name, lambda x: x)
+        assert not supports_fused_tail(layer)

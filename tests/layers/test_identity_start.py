@@ -25,6 +25,12 @@ def test_gate_is_exactly_one_and_learns(name, options):
     assert not (plain.gate(x) == 1).any()
 
 
+def test_of_several_convolutions_the_last_starts_at_zero():
+    layer = layers.ECALayer(16, num_convs=2, identity_start=True)
+    assert layer.last_weight is layer.conv[1].weight
+    assert not layer.conv[1].weight.any() and layer.conv[0].weight.all()
+
+
 @pytest.mark.parametrize(('name', 'options'), CASES)
 @pytest.mark.parametrize('init_cfg', [None, dict(type='Normal', layer=['Conv1d', 'Linear'], std=1)])
 def test_added_to_a_network(name, options, init_cfg):

@@ -38,6 +38,8 @@ class Dropping(BaseModel):
             torch.nn.Linear(2, 8), torch.nn.Dropout(), torch.nn.Linear(8, 1))
 
     def forward(self, x, mode):
+        if mode == 'predict':
+            return [None] * len(x)
         scale = np.random.rand() + random.random()
         return {'loss': (self.net(torch.stack(tuple(x))) - scale).square().mean()}
 

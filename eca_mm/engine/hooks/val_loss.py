@@ -58,7 +58,11 @@ class ValLossHook(Hook):
             return
         if self._loader is None:
             self._loader = self._build(runner)
-        metrics.update(self._losses(runner))
+        losses = self._losses(runner)
+        for name in losses:
+            # mmengine logs the mean of all values so far of whatever is called a loss.
+            runner.message_hub.log_scalars.pop(f'val/{name}', None)
+        metrics.update(losses)
 
     def _build(self, runner: Any) -> DataLoader:
         config = runner.cfg.get('val_dataloader')

@@ -1,4 +1,5 @@
 """ValLossHook: the loss on the validation's images changes nothing but the metrics."""
+import json
 import random
 
 import numpy as np
@@ -108,6 +109,12 @@ def test_training_is_the_same_with_it(tmp_path):
     assert spies[1].metrics[-1]['images'] == 10
     assert spies[1].metrics[-1]['loss'] == pytest.approx(float(expected), rel=1e-5)
     assert watched.message_hub.get_scalar('val/loss').current() == pytest.approx(float(expected))
+    # What is written is the loss of each validation, not the mean of those so far.
+    path, = (tmp_path / 'watched').glob('*/vis_data/scalars.json')
+    written = [row['loss'] for row in map(json.loads, path.read_text().splitlines())
+               if 'images' in row]
+    assert written == pytest.approx([each['loss'] for each in spies[1].metrics], abs=1e-4)
+    assert len(set(written)) == 3
 
 
 @pytest.mark.parametrize('training', [True, False])
