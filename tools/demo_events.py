@@ -20,8 +20,8 @@ from eca_mm.utils.terminal import say
 from eca_mm.visualization.event_demo import ROWS, draw_predictions, row_config, run_row
 
 CONFIG = Path(__file__).resolve().parents[1] / (
-    'configs/demo/retinanet_2xr18-eca_fpn_1xb16-220it_events.py')
-SCENES = dict(train=48, test=10, dark=10)
+    'configs/demo/retinanet_2xr18-eca_fpn_1xb16-300it_events.py')
+SCENES, FRAMES = dict(train=96, test=20, dark=20), 8
 NAMES = dict(frames='frames only', events='events only', concat='concatenation', eca='ECA')
 GOAL_AP50, GOAL_DARK = 0.7, 0.2
 
@@ -46,7 +46,7 @@ def main() -> None:
     start, root = time.monotonic(), args.work_dir
     data = root / f'data_{args.seed}'
     if not data.is_dir():
-        draw_event_scenes(data, SCENES, seed=args.seed)
+        draw_event_scenes(data, SCENES, FRAMES, seed=args.seed)
     figures = {}
     for row in args.rows:
         cfg = row_config(str(CONFIG), row, str(data), str(root / f'{row}_{args.seed}'), args.iters,

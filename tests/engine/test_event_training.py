@@ -11,7 +11,7 @@ from eca_mm.visualization.event_demo import row_config
 from tests.support.catalog import ROOT
 from tests.support.marks import few_by_default
 
-CONFIG = str(ROOT / 'configs/demo/retinanet_2xr18-eca_fpn_1xb16-220it_events.py')
+CONFIG = str(ROOT / 'configs/demo/retinanet_2xr18-eca_fpn_1xb16-300it_events.py')
 
 
 @pytest.fixture(scope='module')

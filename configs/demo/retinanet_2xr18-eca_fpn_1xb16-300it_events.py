@@ -105,7 +105,7 @@ test_evaluator = [
     dict(type='EventDetectionMetric', ann_file=data_root + 'annotations/test.json'),
 ]
 
-train_cfg = dict(type='RepeatableIterLoop', max_iters=220)
+train_cfg = dict(type='RepeatableIterLoop', max_iters=300)
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
     type='OptimWrapper',
@@ -113,10 +113,10 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=10))
 param_scheduler = [
     dict(type='LinearLR', start_factor=.1, by_epoch=False, begin=0, end=20),
-    dict(type='CosineAnnealingLR', by_epoch=False, begin=20, end=220, T_max=200, eta_min=1e-5),
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=20, end=300, T_max=280, eta_min=1e-5),
 ]
 default_hooks = dict(
     logger=dict(interval=20),
-    checkpoint=dict(by_epoch=False, interval=220, max_keep_ckpts=1))
+    checkpoint=dict(by_epoch=False, interval=300, max_keep_ckpts=1))
 log_processor = dict(by_epoch=False, window_size=20)
 randomness = dict(seed=0)
