@@ -1,12 +1,12 @@
 """The page of the model zoo, built and opened in Chromium."""
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.support.processes import run_tool
 
 DOCS = REPOSITORY / 'docs'
 sys.path.insert(0, str(DOCS / '_ext'))
@@ -24,9 +24,10 @@ def page(tmp_path_factory) -> Path:
         (source / name).symlink_to(DOCS / name)
     (source / 'index.md').write_text('# Index\n\n```{toctree}\n:glob:\n\n*\n```\n')
     target = source.parent / 'html'
-    done = subprocess.run(
-        [sys.executable, '-m', 'sphinx', '-q', '-D', 'extensions=myst_parser,model_zoo_page',
-         source, target], capture_output=True, text=True)
+    (source.parent / 'build.py').write_text(
+        'import sys\nfrom sphinx.cmd.build import main\nsys.exit(main(sys.argv[1:]))\n')
+    done = run_tool(source.parent, source.parent / 'build.py', '-q', '-D',
+                    'extensions=myst_parser,model_zoo_page', source, target)
     assert done.returncode == 0, done.stderr
     return target / 'model_zoo.html'
 

@@ -46,11 +46,12 @@ class Tail(nn.Module):
 @pytest.mark.parametrize('activate,shortcut', [(True, True), (False, True), (False, False)])
 def test_gradcheck(attention, training, activate, shortcut):
     """Through BN's batch statistics, the gate and its parameters, and the identity branch."""
-    norm, attention = make_layers(16, attention)
+    channels = 16 if attention is SELayer else 8
+    norm, attention = make_layers(channels, attention)
     tail = Tail(norm, attention, activate).train(training)
     parameters = {name: p.detach().requires_grad_() for name, p in tail.named_parameters()}
     buffers = dict(tail.named_buffers())
-    z = torch.randn(2, 16, 3, 2, dtype=torch.float64, requires_grad=True)
+    z = torch.randn(2, channels, 3, 2, dtype=torch.float64, requires_grad=True)
     maps = (z, torch.randn_like(z).requires_grad_()) if shortcut else (z, )
 
     def call(*inputs):
