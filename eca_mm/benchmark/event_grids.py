@@ -8,7 +8,7 @@ import torch
 from eca_mm.events import Events, voxel_grid
 from eca_mm.utils.errors import UserError
 
-from .report import Report
+from .report import Bar, Report
 from .steps import Settings
 from .timing import time_in_turns
 
@@ -30,10 +30,8 @@ def draw_events(count: int, height: int, width: int, rectified: bool = False, se
         Events: Sorted by time.
     """
     rng = np.random.default_rng(seed)
-    if rectified:
-        x, y = (rng.uniform(0, size - 1, count).astype(np.float32) for size in (width, height))
-    else:
-        x, y = (rng.integers(0, size, count).astype(np.uint16) for size in (width, height))
+    x, y = (rng.uniform(0, size - 1, count).astype(np.float32) if rectified
+            else rng.integers(0, size, count).astype(np.uint16) for size in (width, height))
     return Events(x, y, np.sort(rng.integers(0, WINDOW_US, count)),
                   rng.integers(0, 2, count).astype(np.uint8))
 
@@ -82,8 +80,9 @@ def measure_event_grids(names: list[str] | None, settings: Settings, **timing: A
         make, rectified = ENTRIES[name]
         steps[name] = make(draw_events(count, *settings.shape, rectified), settings.shape, device)
     timings = time_in_turns(steps, device, **timing)
-    rates = {name: tuple(count / seconds / 1e6 for seconds in (
-        found.median, *found.quartiles[::-1])) for name, found in timings.items()}
+    rates: dict[str, Bar] = {
+        name: (count / found.median / 1e6, count / found.quartiles[1] / 1e6,
+               count / found.quartiles[0] / 1e6) for name, found in timings.items()}
     figures = dict(
         events=count, bins=BINS, shape=list(settings.shape), device=str(device),
         threads=torch.get_num_threads(),

@@ -110,7 +110,7 @@ def read_images(folder: Path, detector: nn.Module, largest: int) -> list[Tensor]
         raise UserError(f'{folder} has no pictures (*{", *".join(sorted(_SUFFIXES))}).')
     preprocessor, images = detector.data_preprocessor, []
     for path in files[:largest]:
-        picture = torch.from_numpy(LoadImage().transform(dict(img_path=str(path)))['img'])
+        picture = torch.from_numpy(LoadImage()(dict(img_path=str(path)))['img'])
         image = picture.permute(2, 0, 1).float()
         if getattr(preprocessor, '_channel_conversion', False):
             image = image.flip(0)

@@ -176,7 +176,8 @@ def compare_precisions(full: Path, quantised: Path, images: Sequence[Tensor], th
     runners = [onnx_runner(path, threads, runtime) for path in (full, quantised)]
     for run in runners:
         run(images[0])
-    agreeing, times = 0, ([], [])
+    agreeing = 0
+    times: tuple[list[float], list[float]] = ([], [])
     for image in images:
         best = []
         for run, measured in zip(runners, times, strict=True):

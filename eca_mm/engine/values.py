@@ -106,8 +106,10 @@ def bad_values(config: Config) -> Iterator[BadValue]:
 
 def _kinds(part: object, kinds: dict[str, tuple[type, ...]], where: str = '') -> Iterator[BadValue]:
     """Find plain values where a dict or a list of dicts belongs."""
-    for key, kind in kinds.items() if isinstance(part, dict | Config) else ():
-        value = part.get(key)  # type: ignore[union-attr]
+    if not isinstance(part, dict | Config):
+        return
+    for key, kind in kinds.items():
+        value = part.get(key)
         if isinstance(value, _PLAIN) and value != {} and not isinstance(value, kind):
             yield BadValue(f'{where}{key}', value, ' or '.join(
                 'a dict' if one is dict else 'a list of dicts' for one in kind))
