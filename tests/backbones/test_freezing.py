@@ -155,6 +155,13 @@ def test_a_stage_that_is_frozen_later_goes_by_what_was_loaded():
             not keep('layer2.0.eca.conv.weight'))
 
 
+def test_what_is_loaded_into_a_whole_model_counts():
+    model = nn.ModuleDict({'backbone': ECAResNet(18, frozen_stages=1, **SMALL)})
+    model.load_state_dict(model.state_dict())
+    model.train()
+    assert not any(p.requires_grad for p in model['backbone'].layer1.parameters())
+
+
 def test_what_a_user_freezes_stays_frozen():
     network = ECAResNet(18, frozen_stages=1, **SMALL).requires_grad_(False)
     network.train()
