@@ -28,6 +28,8 @@ setup:  ## make the virtual environment; leaves alone what is up to date
 demo: setup  ## train an ECA Mask R-CNN on drawn shapes and show what it finds (CPU, minutes)
 	@$(RUN) tools/demo_shapes.py
 
+# Every process that a test starts would compile our modules again.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: setup  ## run the default tests
 	@$(RUN) -m pytest -m 'not slow' -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
 	    $(PYTEST_ARGS)

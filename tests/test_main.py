@@ -36,6 +36,7 @@ def test_every_tool_is_found_by_its_names():
     assert all(len(line.split()) > 2 for line in page.splitlines()[4:])
 
 
+@pytest.mark.slow
 def test_a_tool_runs_by_name_with_a_config_by_name(tmp_path):
     done = call(tmp_path, 'complexity', 'eca_mm::eca_resnet/eca-resnet18-k3577_4xb64_in1k.py',
                 '--json', 'c.json', '--shape', 32, 32)
@@ -44,6 +45,7 @@ def test_a_tool_runs_by_name_with_a_config_by_name(tmp_path):
 
 
 def test_misuse_and_lists(monkeypatch, capsys):
+    monkeypatch.setattr(command.grammar, 'called_as', None)
     for arguments, code, text in (
             ([], 0, 'usage: '), (['trian'], 2, "did you mean 'train'"),
             (['convert'], 2, 'convert {ecanet'), (['convert', '--help'], 0, 'convert {ecanet'),
@@ -57,7 +59,6 @@ def test_misuse_and_lists(monkeypatch, capsys):
             ended = error.code or 0
         seen = capsys.readouterr()
         assert ended == code and text in seen.out + seen.err
-    monkeypatch.setattr(command.grammar, 'called_as', None)
 
 
 def test_configs_by_name():

@@ -24,11 +24,12 @@ def run(main: Callable[[], None]) -> None:
     Args:
         main (Callable): The tool; argparse ends it with 2 by itself.
     """
-    code, factory, show = 0, logging.getLogRecordFactory(), warnings.showwarning
+    code, factory = 0, logging.getLogRecordFactory()
     logging.setLogRecordFactory(_PrintableRecord)
-    warnings.showwarning = _show_warning
     try:
-        main()
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            main()
     except KeyboardInterrupt:
         print('Interrupted.', file=sys.stderr)
         code = 130
@@ -45,7 +46,6 @@ def run(main: Callable[[], None]) -> None:
         code = 1
     finally:
         logging.setLogRecordFactory(factory)
-        warnings.showwarning = show
     _leave(code)
 
 

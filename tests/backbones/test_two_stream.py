@@ -206,6 +206,7 @@ def test_inference_form_is_exact(fusion):
         torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('form', [pytest.param('plain', marks=pytest.mark.slow), 'fused'])
 def test_onnx_of_the_pyramid(form, tmp_path):
     init_default_scope('mmdet')

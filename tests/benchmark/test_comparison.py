@@ -177,7 +177,7 @@ class TestSteps:
         assert next(model.parameters()).dtype == (torch.float32 if training else torch.bfloat16)
         assert step.loss().isfinite()
 
-    @pytest.mark.parametrize('training', [False, True])
+    @pytest.mark.parametrize('training', [False, pytest.param(True, marks=pytest.mark.slow)])
     def test_detector(self, training):
         model = build_entry(parse_entry('mask_rcnn_eca_r50', training), WeightPool())
         step = Step(model, Settings(training, batch=1, shape=(64, 96)))

@@ -33,6 +33,8 @@ def changes_in(source: str) -> list[int]:
             for inner in ast.walk(node):
                 inner.undone = True
     for node in ast.walk(tree):
+        if hasattr(node, 'undone'):
+            continue
         if isinstance(node, ast.Assign | ast.AugAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             for target in targets:
@@ -44,7 +46,7 @@ def changes_in(source: str) -> list[int]:
                             and ast.unparse(part) != 'sys.argv' \
                             and 'environ' not in ast.unparse(part):
                         found.append(node.lineno)
-        elif isinstance(node, ast.Call) and not hasattr(node, 'undone'):
+        elif isinstance(node, ast.Call):
             name = getattr(node.func, 'attr', getattr(node.func, 'id', ''))
             foreign = not node.args or ast.unparse(node.args[0]).partition('.')[0] in names
             if name in CALLS and (name != 'setattr' or foreign):
@@ -64,6 +66,7 @@ def test_nothing_outside_of_the_folder_changes_other_packages():
     ('from mmengine.config import utils\nutils.TABLE["a"] = 1', [2]),
     ('import warnings\nwarnings.simplefilter("ignore")', [2]),
     ('import warnings\nwith warnings.catch_warnings():\n    warnings.simplefilter("ignore")', []),
+    ('import warnings\nwith warnings.catch_warnings():\n    warnings.showwarning = print', []),
     ('import mmcv\nsetattr(mmcv, "x", 1)', [2]),
     ('import os\nos.environ["A"] = "1"', []),
     ('def f(module):\n    module.x = 1', []),

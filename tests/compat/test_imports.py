@@ -86,6 +86,7 @@ def test_the_right_order_is_whole():
     assert all(same for *_, same in right['registered'])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('order', few_by_default(WRONG, 1))
 def test_wrong_orders_are_repaired(order):
     assert state(WRONG[order]) == state(RIGHT)

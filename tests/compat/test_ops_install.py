@@ -72,6 +72,7 @@ def run_with_extension(folder, source, code):
                           env={**os.environ, 'PYTHONPATH': path})
 
 
+@pytest.mark.slow
 def test_installed_operators_are_not_replaced(tmp_path):
     source = 'def __getattr__(name):\n    return len\n'
     run = run_with_extension(

@@ -49,6 +49,7 @@ for name, expected in (('CBAM', 'project'), ('eca_mm.CBAM', 'eca_mm.layers.cbam'
 '''
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('first', few_by_default(['project', 'eca_mm'], 0))
 @pytest.mark.parametrize(('registry', 'scope'), few_by_default(
     [('mmengine.registry', None), ('mmdet.registry', 'mmdet')], 1))

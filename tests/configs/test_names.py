@@ -10,6 +10,9 @@ from mmpretrain.apis import ModelHub, get_model
 
 from tests.support.catalog import ALL_CONFIGS, ROOT, load, metafiles
 
+# `make lint` runs all of them.
+pytestmark = pytest.mark.slow
+
 CLASSIFIER = re.compile(r'(?P<model>[a-z0-9.-]+?)(-k(?P<kernel>\d+))?_\d+xb(?P<batch>\d+)'
                         r'(-rsb-a[123]-\d+e)?_(in1k|cifar10)')
 DETECTOR = re.compile(

@@ -57,6 +57,7 @@ def train(library, config: str, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_mmdet(tmp_path):
     draw_coco(tmp_path / 'data')
     assert 'Average Precision' in train(mmdet, DETECTION, tmp_path)

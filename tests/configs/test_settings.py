@@ -140,7 +140,11 @@ def test_runtime(name):
     assert config.default_scope == ('mmdet' if name in DETECTORS else 'mmpretrain')
 
 
-@pytest.mark.parametrize('name', [*one_per_folder(ALL_CONFIGS), *DEMOS])
+# Of those outside the paper `make lint` reads the names, and the slow tests check all.
+@pytest.mark.parametrize('name', [
+    *one_per_folder(PAPER_CONFIGS), *DEMOS,
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ALL_CONFIGS
+      if name not in PAPER_CONFIGS)])
 def test_nothing_is_wrong_but_absent_data_and_weights(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = [finding for finding in check_config(load(name))

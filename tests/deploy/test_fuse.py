@@ -48,7 +48,7 @@ def norms(model):
 @pytest.mark.filterwarnings('ignore:These modules have no known inference form')
 @pytest.mark.parametrize(('name', 'layout'), [
     (name, torch.contiguous_format) for name in MODELS_UNDER_TEST] + [
-    pytest.param(name, torch.channels_last, marks=() if name in ('r18', 'r50', 'mobilenet')
+    pytest.param(name, torch.channels_last, marks=() if name in ('r50', 'mobilenet')
                  else pytest.mark.slow) for name in MODELS_UNDER_TEST])
 def test_same_outputs(name, layout):
     """A 96 x 160 image takes both forms of the tail: 960 positions in stage 1, 15 in stage 4."""

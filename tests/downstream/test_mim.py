@@ -37,6 +37,7 @@ def seen(installed, tmp_path_factory):
     return json.loads(installed.run(folder, '-W', 'ignore', '-c', LOOK).splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_every_config_is_there_and_in_the_index(installed, seen):
     assert seen['mim'].startswith(str(installed.site_packages))
     assert seen['indexed'] == seen['configs'] and len(seen['configs']) > 80

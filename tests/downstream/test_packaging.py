@@ -42,7 +42,7 @@ def test_wheel_metadata(wheel):
     # Either would overwrite the mmcv that somebody has already.
     assert not unconditional & {'mmcv', 'mmcv-lite'}
     assert {extra for _, extra in required} == {
-        '', 'lite', 'onnx', 'events', 'seg', 'tests', 'docs', 'lint', 'all'}
+        '', 'lite', 'onnx', 'openvino', 'events', 'seg', 'tests', 'docs', 'lint', 'all'}
     assert ('mmcv-lite', 'lite') in required
 
 

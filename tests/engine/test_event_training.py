@@ -51,6 +51,7 @@ def test_resumed_run_ends_with_the_same_weights(data, tmp_path, workers):
                    for key, value in weights(whole / 'iter_2.pth').items())
 
 
+@pytest.mark.slow
 def test_check_config_finds_nothing(data, tmp_path):
     cfg = small(data, tmp_path)
     # The streams normalise by the statistics of their batch; two images would be too few.

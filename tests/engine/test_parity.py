@@ -73,6 +73,7 @@ def check_equal(found, expected, initial):
         torch.testing.assert_close(found[name], weight, rtol=1e-5, atol=1e-5, msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('nodes', 'world'), [(1, 2), *LARGER])
 def test_classification_equals_the_joint_batch(tmp_path, train, nodes, world):
     samples.draw_classes(tmp_path / 'classes', images=IMAGES // len(samples.CLASSES))

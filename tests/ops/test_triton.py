@@ -54,6 +54,7 @@ def test_the_interpreter_of_older_triton(monkeypatch):
     assert block_form(torch.empty(1), True) == 'accelerator'
 
 
+@pytest.mark.slow
 def test_training_on_a_cpu_without_triton():
     code = '''
 import sys

@@ -26,6 +26,7 @@ def interpret(*args):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_ways_of_training_give_what_the_modules_give():
     """Accumulated gradients, foreign parameters, SyncBN, hooks, compiled and exported."""
     found = interpret()

@@ -27,6 +27,7 @@ def test_in_training():
         loaded(Seeded())
 
 
+@pytest.mark.slow
 def test_in_testing(tmp_path):
     samples.draw_coco(tmp_path)
     dataset = CheckedCocoDataset(

@@ -35,6 +35,7 @@ def test_usual_inference(tmp_path):
     assert (tmp_path / 'b.png').read_bytes().startswith(b'\x89PNG')
 
 
+@pytest.mark.slow
 def test_training_of_a_config_and_of_networks(tmp_path):
     done = run_tool(tmp_path, TOOL, '--mode', 'train', *TINY, '--json', 'b.json', '--models',
                     'eca_mobilenet_v2', CONFIG)

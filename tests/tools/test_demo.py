@@ -1,6 +1,7 @@
 """The demo draws the predictions of both kinds of models."""
 import cv2
 import numpy as np
+import pytest
 import torch
 from mmengine.registry import MODELS, DefaultScope
 
@@ -21,6 +22,7 @@ def picture(path):
     cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8))
 
 
+@pytest.mark.slow
 def test_classification_of_a_folder(tmp_path):
     config = save_model('eca_resnet/eca-resnet18-k3577_4xb64_in1k.py', tmp_path / 'c.pth')
     (tmp_path / 'images').mkdir()

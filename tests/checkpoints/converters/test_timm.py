@@ -104,7 +104,7 @@ def test_plain_stem_and_shortcuts_are_the_papers_network(block, blocks, config):
     (Bottleneck, (3, 24, 36, 3), dict(base_width=8), dict(
         depth=200, base_channels=8, expansion=32)),
 ])
-@pytest.mark.parametrize('form', ['timm', 'authors'])
+@pytest.mark.parametrize('form', ['timm', pytest.param('authors', marks=pytest.mark.slow)])
 def test_plain_networks_of_other_widths_and_depths(block, blocks, options, expected, form):
     theirs = randomised(ResNet(block, blocks, block_args=dict(attn_layer='eca'), **options)).eval()
     weights = theirs.state_dict()

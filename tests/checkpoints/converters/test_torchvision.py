@@ -105,6 +105,7 @@ def test_of_a_detector_the_backbone_is_taken():
     assert '3 weights of its neck and heads were left' in conversion.notes[1]
 
 
+@pytest.mark.slow
 def test_wide_and_d_networks():
     conversion = from_torchvision(torchvision.models.wide_resnet50_2().state_dict())
     assert len(conversion.report.missing) == 16
