@@ -63,11 +63,10 @@ def no_default_scope():
 @pytest.fixture(autouse=True)
 def keep_default_scope():
     """No test leaves the default scope changed for the next one, as a Runner does."""
-    instances = DefaultScope._instance_dict
-    before = instances.copy()
+    before = DefaultScope._instance_dict.copy()
     yield
-    instances.clear()
-    instances.update(before)
+    # mmengine's own restoring puts another dict in its place.
+    DefaultScope._instance_dict = before
 
 
 def needs_half_on_cpu() -> None:

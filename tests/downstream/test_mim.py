@@ -43,6 +43,7 @@ def test_every_config_is_there_and_in_the_index(installed, seen):
     assert seen['indexed'] == seen['configs'] and len(seen['configs']) > 80
 
 
+@pytest.mark.slow
 def test_models_by_name(installed, seen):
     assert 'eca-resnet18-k3577_4xb64_in1k' in seen['listed']
     assert len(seen['listed']) > 15

@@ -35,6 +35,7 @@ def too_large(errors):
                              else 1e-3 if 'net' in name else 1e-5)}
 
 
+@pytest.mark.slow
 @needs_triton
 def test_kernels_against_the_form_for_cpus():
     """And each operator starts one kernel and nothing else, on nothing but what it takes."""

@@ -28,7 +28,9 @@ def test_names_that_no_font_has_are_transliterated(monkeypatch):
 
 def test_installed_fonts_are_searched(monkeypatch):
     entry = font_manager.FontEntry(fname='x.ttf', name='Some CJK', style='normal')
-    monkeypatch.setattr(font_manager.fontManager, 'ttflist', [entry])
+    # The shipped font as well: where it has not been looked up before, it is now.
+    shipped = [one for one in font_manager.fontManager.ttflist if one.name == fonts._BASE]
+    monkeypatch.setattr(font_manager.fontManager, 'ttflist', [*shipped, entry])
     real = fonts._characters
     monkeypatch.setattr(fonts, '_characters',
                         lambda path: set('圆形') if path == 'x.ttf' else real(path))
