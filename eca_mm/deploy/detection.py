@@ -37,7 +37,7 @@ class DetectorModel(nn.Module):
         super().__init__()
         _check_supported(detector)
         self.detector = detector
-        # Not by eval(), which asks every module what it thinks of it.
+        # Not by eval(), which would also reach the detector that the caller shares with us.
         self.training = False
 
     @property

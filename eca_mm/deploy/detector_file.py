@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from eca_mm.backbones.two_stream import input_channels
 from eca_mm.datasets.loading import LoadImage
@@ -20,7 +21,6 @@ from .verify import onnx_runner, shapes_to_try
 
 # The share of detections that have to agree: suppression turns a rounding error into a whole box.
 LEAST_AGREEMENT = 0.95
-_SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.webp'}
 
 
 @dataclass(frozen=True)
@@ -105,18 +105,15 @@ def read_images(folder: Path, detector: nn.Module, largest: int) -> list[Tensor]
     Raises:
         UserError: If the folder has no pictures, or one that cannot be read.
     """
-    files = sorted(path for path in folder.glob('*') if path.suffix.lower() in _SUFFIXES)
+    files = sorted(path for path in folder.glob('*') if path.suffix.lower() in IMG_EXTENSIONS)
     if not files:
-        raise UserError(f'{folder} has no pictures (*{", *".join(sorted(_SUFFIXES))}).')
-    preprocessor, images = detector.data_preprocessor, []
+        raise UserError(f'{folder} has no pictures (*{", *".join(IMG_EXTENSIONS)}).')
+    images = []
     for path in files[:largest]:
         picture = torch.from_numpy(LoadImage()(dict(img_path=str(path)))['img'])
-        image = picture.permute(2, 0, 1).float()
-        if getattr(preprocessor, '_channel_conversion', False):
-            image = image.flip(0)
-        if getattr(preprocessor, '_enable_normalize', False):
-            image = (image - preprocessor.mean) / preprocessor.std
-        images.append(image[None])
+        prepared = detector.data_preprocessor(dict(inputs=[picture.permute(2, 0, 1)]))['inputs']
+        # The file pads by itself.
+        images.append(prepared[..., :picture.shape[0], :picture.shape[1]])
     return images
 
 

@@ -99,6 +99,8 @@ def bad_values(config: Config) -> Iterator[BadValue]:
     yield from _numbers(config.get('auto_scale_lr'), 'auto_scale_lr',
                         {'base_batch_size': _FROM_ONE})
     yield from _kinds(config, _PARTS)
+    if 'model' in config and config.model is None:
+        yield BadValue('model', None, 'a dict')
     for split in ('train', 'val', 'test'):
         yield from _kinds(config.get(f'{split}_dataloader'), _LOADER_PARTS, f'{split}_dataloader.')
     yield from _others(config)
@@ -113,8 +115,6 @@ def _kinds(part: object, kinds: dict[str, tuple[type, ...]], where: str = '') ->
         if isinstance(value, _PLAIN) and value != {} and not isinstance(value, kind):
             yield BadValue(f'{where}{key}', value, ' or '.join(
                 'a dict' if one is dict else 'a list of dicts' for one in kind))
-    if isinstance(part, Config) and 'model' in part and part.model is None:
-        yield BadValue('model', None, 'a dict')
 
 
 def _optimizers(wrapper: object, where: str) -> Iterator[BadValue]:
