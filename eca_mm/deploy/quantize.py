@@ -18,6 +18,7 @@ from torch import Tensor
 from eca_mm.engine.data_loaders import with_checked_images
 from eca_mm.utils.errors import UserError
 
+from .bias_correction import correct_biases
 from .verify import onnx_runner
 
 # What ONNX Runtime computes in integers; the gate itself is too small to be worth it.
@@ -118,7 +119,8 @@ def quantize(source: Path, target: Path, images: Sequence[Tensor], reduce_range:
     """Write a classifier in 8-bit integers.
 
     Weights are quantised per output channel, maps per tensor with the extremes that they take on
-    the images. Attention gates are computed in single precision.
+    the images. What the rounded weights add to the mean of every channel is taken out of the
+    biases. Attention gates are computed in single precision.
 
     Args:
         source (Path): An ONNX file that :func:`~eca_mm.deploy.export.export` has written.
@@ -143,6 +145,8 @@ def quantize(source: Path, target: Path, images: Sequence[Tensor], reduce_range:
         reduce_range=reduce_range, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
         op_types_to_quantize=_OPERATIONS, nodes_to_exclude=_gate_nodes(model))
     written = onnx.load(str(target))
+    # Quantisation changes the model that it is given.
+    correct_biases(onnx.load(str(source)), written, images)
     onnx.helper.set_model_props(written, metadata)
     onnx.save(written, str(target))
 
