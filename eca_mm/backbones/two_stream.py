@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from eca_mm.utils.errors import UserError
 
 from .channels import image_channels
+from .with_attention import network_config
 
 # Of the image that shows what the streams output.
 _SIDE = 64
@@ -102,11 +103,14 @@ class TwoStreamBackbone(BaseModule):
     def _without_pretrained(self, name: str, config: dict, channels: int) -> dict:
         """Keep pretrained weights back that mmengine could not load for their first layer."""
         config = copy.deepcopy(dict(config))
-        init_cfg = config.get('init_cfg')
+        network, _ = network_config(config)
+        # What WithAttention is given replaces what its network names.
+        init_cfg = config.get('init_cfg', network.get('init_cfg'))
         if isinstance(init_cfg, list) and len(init_cfg) == 1:
             init_cfg = init_cfg[0]
         if channels != 3 and isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained':
-            del config['init_cfg']
+            config.pop('init_cfg', None)
+            network.pop('init_cfg', None)
             self._pretrained[name] = init_cfg
         return config
 

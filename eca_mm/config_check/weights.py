@@ -29,9 +29,10 @@ def check(context: ConfigContext) -> Iterator[Finding]:
         Finding: An error for a file that is missing, unusable or of another network; a warning
         where a part of the model would start without weights.
     """
-    streams = {id(node.get(part)) for _, node in walk(context.config.model, 'model')
+    streams = {id(found) for _, node in walk(context.config.model, 'model')
                if node.get('type') in ('TwoStreamBackbone', TwoStreamBackbone)
-               for part in ('frame', 'event')}
+               for stream in (node.get('frame') or {}, node.get('event') or {})
+               for found in (stream, network_config(stream)[0])}
     # What is trained is the network with its attention, not the network that its settings name.
     attentive = {id(network_config(node)[0]): node for _, node in walk(
         context.config.model, 'model') if network_config(node)[0] is not node}
@@ -66,7 +67,7 @@ def _check_part(where: str, node: dict, init: dict, is_stream: bool,
     if module is None or plain is None:
         return
     try:
-        if is_stream and node.get('in_channels', 3) != 3:
+        if is_stream and inner.get('in_channels', 3) != 3:
             # Its first convolution takes the weights in another form.
             load_with_repeated_stem(module, init)
             return

@@ -57,11 +57,8 @@ def match(boxes: np.ndarray, truths: np.ndarray, ious: Sequence[float]) -> np.nd
     hits = np.zeros((len(ious), len(boxes)), bool)
     if not len(truths) or not len(boxes):
         return hits
-    low = np.maximum(boxes[:, None, :2], truths[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], truths[None, :, 2:])
-    common = (high - low).clip(0).prod(-1)
-    areas = [(b[:, 2:] - b[:, :2]).prod(-1) for b in (boxes, truths)]
-    overlap = common / np.maximum(areas[0][:, None] + areas[1][None] - common, 1e-12)
+    common, areas, truth_areas = _intersections(boxes, truths)
+    overlap = common / np.maximum(areas[:, None] + truth_areas[None] - common, 1e-12)
     best = overlap.argmax(1)
     for place, threshold in enumerate(ious):
         reached = np.flatnonzero(overlap[np.arange(len(boxes)), best] >= threshold)
@@ -69,6 +66,35 @@ def match(boxes: np.ndarray, truths: np.ndarray, ious: Sequence[float]) -> np.nd
         _, first = np.unique(best[reached], return_index=True)
         hits[place, reached[first]] = True
     return hits
+
+
+def covered(boxes: np.ndarray, crowds: np.ndarray, ious: Sequence[float]) -> np.ndarray:
+    """Decide which detections lie on objects that do not count, as pycocotools does.
+
+    Any number of detections may lie on such an object; what has to reach the threshold is the
+    share of the detection that the object covers.
+
+    Args:
+        boxes (np.ndarray): Detections (x1, y1, x2, y2) of shape (N, 4).
+        crowds (np.ndarray): Objects of shape (M, 4).
+        ious (Sequence[float]): Thresholds.
+
+    Returns:
+        np.ndarray: Booleans of shape (len(ious), N).
+    """
+    if not len(crowds):
+        return np.zeros((len(ious), len(boxes)), bool)
+    common, areas, _ = _intersections(boxes, crowds)
+    share = (common / np.maximum(areas[:, None], 1e-12)).max(1)
+    return share[None] >= np.array(ious)[:, None]
+
+
+def _intersections(boxes: np.ndarray, truths: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Areas of the intersections, (N, M), and of the boxes of both kinds."""
+    low = np.maximum(boxes[:, None, :2], truths[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], truths[None, :, 2:])
+    return (high - low).clip(0).prod(-1), *((b[:, 2:] - b[:, :2]).prod(-1)
+                                            for b in (boxes, truths))
 
 
 @METRICS.register_module()
@@ -79,6 +105,12 @@ class EventDetectionMetric(BaseMetric):
     detections of a score above 0.05 and at most 100 of an image. pycocotools interpolates and
     matches otherwise, so its figures differ slightly: report both. Classes without objects do
     not count.
+
+    Objects that are marked ``iscrowd`` or ``ignore`` are neither found nor missed, and detections
+    that find no other object and lie on one of them do not count, as with pycocotools' crowds: the
+    share of the detection that it covers has to reach the IoU. (pycocotools itself overwrites
+    ``ignore`` by ``iscrowd``.) Objects narrower than a pixel are left out; a detection there is
+    wrong.
 
     Args:
         ann_file (str): Annotation file in COCO's format.
@@ -146,15 +178,21 @@ class EventDetectionMetric(BaseMetric):
     def _evaluate(self, results: list, truths: dict, classes: Sequence[str], prefix: str) -> dict:
         table = np.full((len(classes), len(_IOUS)), np.nan)
         for label in range(len(classes)):
-            count = sum(int((labels == label).sum()) for _, labels in truths.values())
+            count = sum(int(((labels == label) & ~ignored).sum())
+                        for _, labels, ignored in truths.values())
             scores, hits = [np.zeros(0)], [np.zeros((len(_IOUS), 0), bool)]
+            counted = list(hits)
             for ident, boxes, values, labels in results:
                 mine = labels == label
-                objects, object_labels = truths[ident]
+                objects, object_labels, ignored = truths[ident]
+                same = object_labels == label
                 scores.append(values[mine])
-                hits.append(match(boxes[mine], objects[object_labels == label], _IOUS))
-            all_scores, all_hits = np.concatenate(scores), np.concatenate(hits, 1)
-            table[label] = [average_precision(all_scores, row, count) for row in all_hits]
+                hits.append(match(boxes[mine], objects[same & ~ignored], _IOUS))
+                counted.append(hits[-1] | ~covered(boxes[mine], objects[same & ignored], _IOUS))
+            all_scores = np.concatenate(scores)
+            table[label] = [
+                average_precision(all_scores[counts], row[counts], count) for row, counts in zip(
+                    np.concatenate(hits, 1), np.concatenate(counted, 1), strict=True)]
         present = ~np.isnan(table[:, 0])
         if not present.any():
             return {}
@@ -172,7 +210,7 @@ class EventDetectionMetric(BaseMetric):
         return self._coco
 
     def _truths(self, classes: Sequence[str]) -> dict:
-        """Boxes and labels of every image."""
+        """Boxes of every image, their labels, and whether they are to be ignored."""
         coco = self._index()
         labels = {ident: list(classes).index(category['name'])
                   for ident, category in coco.cats.items() if category['name'] in classes}
@@ -180,10 +218,12 @@ class EventDetectionMetric(BaseMetric):
         for ident in coco.imgs:
             # The published evaluation leaves boxes out that are narrower than a pixel.
             entries = [ann for ann in coco.imgToAnns.get(ident, ()) if ann['category_id'] in labels
-                       and min(ann['bbox'][2:]) >= 1 and not ann.get('iscrowd')]
+                       and min(ann['bbox'][2:]) >= 1]
             boxes = np.array([ann['bbox'] for ann in entries], np.float64).reshape(-1, 4)
             boxes[:, 2:] += boxes[:, :2]
-            found[ident] = boxes, np.array([labels[ann['category_id']] for ann in entries], int)
+            found[ident] = (boxes, np.array([labels[ann['category_id']] for ann in entries], int),
+                            np.array([bool(ann.get('iscrowd') or ann.get('ignore'))
+                                      for ann in entries], bool))
         return found
 
     def _part(self, path: str) -> set:

@@ -71,8 +71,20 @@ def voxel_grid(x: np.ndarray | Tensor,
             raise ValueError(f'{name} is {time}, but must be a finite time.')
     if t0 is not None and t1 is not None and t1 < t0:
         raise ValueError(f't1 is {t1}, which lies before t0, {t0}.')
-    return (_torch_grid if isinstance(t, Tensor) else _numpy_grid)(
-        x, y, t, polarity, (bins, height, width), t0, t1)
+    shape = bins, height, width
+    if not isinstance(t, Tensor):
+        return _numpy_grid(x, y, t, polarity, shape, t0, t1)
+    events = x, y, t, polarity
+    if all(map(_is_array, events)):
+        # On a CPU NumPy's additions are several times as fast as index_add.
+        return torch.from_numpy(_numpy_grid(*(v.numpy() for v in events), shape, t0, t1))
+    return _torch_grid(*events, shape, t0, t1)
+
+
+def _is_array(values: Tensor) -> bool:
+    """Whether NumPy can work on the memory of a tensor, and no gradient would be lost."""
+    return (values.device.type == 'cpu' and not values.requires_grad
+            and values.dtype != torch.bfloat16)
 
 
 def _numpy_grid(x: np.ndarray, y: np.ndarray, t: np.ndarray, polarity: np.ndarray, shape: tuple,

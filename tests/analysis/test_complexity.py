@@ -66,3 +66,33 @@ def test_missing_weights_and_sync_bn_do_not_matter():
                         init_cfg=dict(type='Pretrained', checkpoint='checkpoints/nowhere.pth'))
     assert measure_complexity(build_model(config), (32, 32)) == measure_complexity(
         build_model(classifier()), (32, 32))
+
+
+def test_both_streams_and_their_fusion_are_counted():
+    """ECA on the concatenation: one addition per element, k multiply-adds per channel."""
+    def stream(row):
+        config = load('demo/retinanet_2xr18-eca_fpn_1xb16-300it_events.py')
+        backbone = config.model.backbone
+        if row == 'concat':
+            backbone.fusion = dict(type='ConcatFusion')
+        elif row != 'eca':
+            backbone['event' if row == 'frame' else 'frame'] = backbone['fusion'] = None
+            config.model.neck.in_channels = [16, 32, 64, 128]
+        return measure_complexity(build_model(config), (64, 96))
+
+    frame, event, concat, eca = map(stream, ('frame', 'event', 'concat', 'eca'))
+    maps = [(32, 16 * 24, 3), (64, 8 * 12, 3), (128, 4 * 6, 5), (256, 2 * 3, 5)]
+    assert eca.shape == (64, 96)
+    assert eca.params - concat.params == sum(k for _, _, k in maps)
+    assert eca.flops - concat.flops == sum(c * pixels + c * k for c, pixels, k in maps)
+    # Five input channels instead of three in a 7 x 7 stem of stride 2.
+    assert event.params - frame.params == 16 * 2 * 49
+    assert event.flops - frame.flops == 16 * 2 * 49 * 32 * 48
+    # Neck and head are there once: what a second stream adds is its backbone and its laterals.
+    head = 2 * frame.flops + (event.flops - frame.flops) - concat.flops
+    assert 0 < head < frame.flops
+    laterals = sum(c // 2 * 48 for c, _, _ in maps)
+    backbone = sum(p.numel() for name, p in build_model(load(
+        'demo/retinanet_2xr18-eca_fpn_1xb16-300it_events.py')).backbone.event_stream
+        .named_parameters())
+    assert concat.params - frame.params == backbone + laterals

@@ -184,6 +184,30 @@ def test_streams_from_imagenet_weights(imagenet_weights, caplog):
     assert stem.equal(weights['conv1.weight'].mean(1, keepdim=True).expand_as(stem))
 
 
+def with_eca(network: dict, **weights) -> dict:
+    return dict(type='WithAttention', network=network, attention=dict(type='ECALayer'), **weights)
+
+
+def test_streams_with_attention_added_to_them(imagenet_weights):
+    """The weights stand where WithAttention takes them: in the network or beside it."""
+    weights, init_cfg = imagenet_weights
+    model = two_streams(frame=with_eca(dict(SMALL, init_cfg=init_cfg)),
+                        event=with_eca(dict(EVENT, init_cfg=None), init_cfg=init_cfg))
+    model.init_weights()
+    attentions = [name for name in model.state_dict() if name.endswith('.eca.conv.weight')]
+    assert len(attentions) == 16
+    for stream in (model.frame_stream, model.event_stream):
+        for name in weights.keys() - {'conv1.weight'}:
+            assert stream.state_dict()[name].equal(weights[name])
+    assert model.frame_stream.conv1.weight.equal(weights['conv1.weight'])
+    stem = model.event_stream.conv1.weight
+    assert stem.equal(weights['conv1.weight'].mean(1, keepdim=True).expand_as(stem))
+    maps = model(torch.randn(1, 8, 64, 64))
+    assert [m.size(1) for m in maps] == [16, 32, 64, 128]
+    sum(m.square().mean() for m in maps).backward()
+    assert all(p.grad is not None for p in model.parameters())
+
+
 def test_weights_of_another_network(imagenet_weights):
     _, init_cfg = imagenet_weights
     wide = MODELS.build(dict(EVENT, base_channels=16))

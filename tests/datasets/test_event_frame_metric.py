@@ -13,8 +13,8 @@ CLASSES = ('person', 'car')
 
 
 def write(path, truths: dict) -> str:
-    """Annotation file of (x1, y1, x2, y2, label) by image."""
-    annotations = [dict(image_id=image, category_id=box[4] + 1, iscrowd=0,
+    """Annotation file of (x1, y1, x2, y2, label), and 1 for a crowd, by image."""
+    annotations = [dict(image_id=image, category_id=box[4] + 1, iscrowd=sum(box[5:]),
                         bbox=[box[0], box[1], box[2] - box[0], box[3] - box[1]],
                         area=(box[2] - box[0]) * (box[3] - box[1]))
                    for image, boxes in truths.items() for box in boxes]
@@ -63,11 +63,53 @@ def test_second_detection_of_an_object_is_wrong():
     assert hits.tolist() == [[True, False], [False, True]]
 
 
+@pytest.mark.parametrize('mark', ['iscrowd', 'ignore'])
+def test_detections_on_ignored_objects_do_not_count(tmp_path, mark):
+    """As with pycocotools: neither hits nor errors, however many lie on one of them."""
+    truths = {1: [(0, 0, 10, 10, 1), (50, 50, 90, 90, 1)]}
+    path = write(tmp_path / 'a.json', truths)
+    found = {1: [(50, 50, 90, 90, 1, .95), (50, 50, 60, 60, 1, .9), (0, 0, 10, 10, 1, .8)]}
+    assert evaluate(EventDetectionMetric(path), found)['events/mAP'] == pytest.approx((1 + 2 / 3)
+                                                                                      / 2)
+    content = json.loads(open(path).read())
+    content['annotations'][1][mark] = 1
+    (tmp_path / 'a.json').write_text(json.dumps(content))
+    assert evaluate(EventDetectionMetric(path), found)['events/mAP'] == 1
+    # Half of it lies beside: wrong from an IoU of .55 on.
+    found = {1: [(30, 50, 70, 90, 1, .95), (0, 0, 10, 10, 1, .8)]}
+    metrics = evaluate(EventDetectionMetric(path), found)
+    assert (metrics['events/mAP_50'], metrics['events/mAP_75']) == (1, .5)
+    # Of another class, and an image with nothing else.
+    found = {1: [(50, 50, 90, 90, 0, .95), (0, 0, 10, 10, 1, .8)]}
+    assert evaluate(EventDetectionMetric(path), found)['events/mAP'] == 1
+    content['annotations'] = content['annotations'][1:]
+    (tmp_path / 'a.json').write_text(json.dumps(content))
+    assert evaluate(EventDetectionMetric(path), found) == {}
+
+
+def test_crowds_count_as_with_pycocotools(tmp_path):
+    """Detections apart from each other, where the two evaluations match alike."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    path = write(tmp_path / 'a.json', {1: [(0, 0, 10, 10, 1), (50, 50, 90, 90, 1, 1)]})
+    found = {1: [(52, 52, 60, 60, 1, .95), (70, 70, 80, 80, 1, .9), (0, 0, 10, 10, 1, .8)]}
+    metric = COCOeval(coco := COCO(path), coco.loadRes([
+        dict(image_id=1, category_id=2, score=box[5],
+             bbox=[box[0], box[1], box[2] - box[0], box[3] - box[1]]) for box in found[1]]), 'bbox')
+    metric.evaluate()
+    metric.accumulate()
+    metric.summarize()
+    assert evaluate(EventDetectionMetric(path), found)['events/mAP'] == pytest.approx(
+        metric.stats[0]) == 1
+
+
 def brute_force(truths: dict, found: dict, label: int, iou: float) -> float:
     """Average precision of a class, detection by detection."""
     ranking, total = [], 0
     for image, boxes in truths.items():
-        objects = [box for box in boxes if box[4] == label]
+        objects = [box for box in boxes if box[4] == label and not any(box[5:])]
+        crowds = [box for box in boxes if box[4] == label and any(box[5:])]
         total += len(objects)
         taken = set()
         for box in sorted((b for b in found[image] if b[5] > .05), key=lambda b: -b[5])[:100]:
@@ -84,7 +126,13 @@ def brute_force(truths: dict, found: dict, label: int, iou: float) -> float:
                     best, place = common / union, i
             hit = best >= iou and place not in taken
             taken |= {place} if hit else set()
-            ranking.append((box[5], hit))
+            area = (box[2] - box[0]) * (box[3] - box[1])
+            on_crowd = any(
+                max(min(box[2], crowd[2]) - max(box[0], crowd[0]), 0)
+                * max(min(box[3], crowd[3]) - max(box[1], crowd[1]), 0) >= iou * area
+                for crowd in crowds)
+            if hit or not on_crowd:
+                ranking.append((box[5], hit))
     ranking.sort(key=lambda entry: -entry[0])
     points = []
     for n in range(1, len(ranking) + 1):
@@ -97,15 +145,17 @@ def brute_force(truths: dict, found: dict, label: int, iou: float) -> float:
     return area
 
 
-def test_equals_brute_force(tmp_path):
+@pytest.mark.parametrize('crowd_share', [0., .3])
+def test_equals_brute_force(tmp_path, crowd_share):
     rng = np.random.default_rng(0)
     truths, found = {}, {}
     for image in range(1, 13):
         corners = rng.uniform(0, 70, (rng.integers(0, 6), 2))
         boxes = np.concatenate([corners, corners + rng.uniform(5, 30, corners.shape)], 1)
         labels = rng.integers(0, 2, len(boxes))
-        truths[image] = [(*box.tolist(), int(label)) for box, label in zip(boxes, labels,
-                                                                           strict=True)]
+        crowds = rng.random(len(boxes)) < crowd_share
+        truths[image] = [(*box.tolist(), int(label), int(crowd)) for box, label, crowd in zip(
+            boxes, labels, crowds, strict=True)]
         copies = boxes.repeat(2, 0) + rng.normal(0, 1.5, (2 * len(boxes), 4))
         found[image] = [(*box.tolist(), int(label), float(score)) for box, label, score in zip(
             copies, labels.repeat(2), rng.uniform(0, 1, len(copies)), strict=True)]

@@ -15,10 +15,14 @@ def grids(x, y, t, polarity, *args, **kwargs):
     found = voxel_grid(x, y, t, polarity, *args, **kwargs)
     tensors = [torch.from_numpy(np.asarray(v).astype(
         np.float64 if np.asarray(v).dtype.kind == 'f' else np.int64)) for v in (x, y, t, polarity)]
-    in_torch = voxel_grid(*tensors, *args, **kwargs)
-    assert found.dtype == np.float64 and in_torch.dtype == torch.float64
+    on_cpu = voxel_grid(*tensors, *args, **kwargs)
+    assert found.dtype == np.float64 and on_cpu.dtype == torch.float64
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
-    np.testing.assert_allclose(in_torch.numpy(), expected, rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(on_cpu.numpy(), found)
+    # With a gradient it is computed as on a GPU.
+    in_torch = voxel_grid(tensors[0].double().requires_grad_(), *tensors[1:], *args, **kwargs)
+    assert in_torch.dtype == torch.float64
+    np.testing.assert_allclose(in_torch.detach().numpy(), expected, rtol=0, atol=1e-12)
     return found
 
 
@@ -103,6 +107,24 @@ def test_times_that_are_not_finite_are_left_out():
     assert grid.sum() == 2 and grid[0, 0, 0] == grid[4, 2, 2] == 1
     assert not voxel_grid(x, x, np.full(4, np.nan), np.ones(4), 5, 4, 4).any()
     assert not voxel_grid(*(torch.full((4, ), torch.nan) for _ in range(4)), 5, 4, 4).any()
+
+
+def test_gradient_of_places():
+    x = torch.tensor([1.25, 2.5], dtype=torch.float64, requires_grad=True)
+    grid = voxel_grid(x, torch.ones(2), torch.tensor([0, 10]), torch.tensor([1, 0]), 2, 4, 5)
+    # What moves to the right by a pixel adds one column.
+    grad, = torch.autograd.grad((grid.sum((0, 1)) * torch.arange(5)).sum(), x)
+    assert grad.tolist() == [1, -1]
+
+
+def test_half_precision_tensors():
+    places = torch.tensor([1., 2.5])
+    for kind in (torch.bfloat16, torch.float16):
+        found = voxel_grid(places.to(kind), places.to(kind), torch.tensor([0, 10]), torch.ones(2),
+                           2, 4, 5)
+        assert found.dtype == torch.float64
+        np.testing.assert_array_equal(found, voxel_grid(
+            *(v.numpy() for v in (places, places)), np.array([0, 10]), np.ones(2), 2, 4, 5))
 
 
 def test_bad_arguments():
