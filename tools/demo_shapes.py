@@ -15,7 +15,7 @@ from eca_mm.utils.grammar import new_parser
 from eca_mm.utils.terminal import say
 
 TOOLS = Path(__file__).resolve().parent
-CONFIG = TOOLS.parent / 'configs/demo/mask-rcnn_eca-r18-w32_fpn_1xb4-650it_shapes.py'
+CONFIG = TOOLS.parent / 'configs/demo/mask-rcnn_eca-r18-w32_fpn_1xb4-750it_shapes.py'
 GOAL = 0.80
 
 

@@ -12,7 +12,7 @@ def main() -> None:
     parser = new_parser(
         __doc__ + ' Configs may be named as eca_mm::FOLDER/NAME.py.',
         'python tools/run.py mmdet browse_dataset configs/demo/'
-        'mask-rcnn_eca-r18-w32_fpn_1xb4-650it_shapes.py --output-dir browsed --not-show')
+        'mask-rcnn_eca-r18-w32_fpn_1xb4-750it_shapes.py --output-dir browsed --not-show')
     parser.add_argument('package', choices=PACKAGES, help='package of the tool')
     parser.add_argument('tool', nargs='?', help='its name, e.g. train, browse_dataset, '
                         'analysis_tools/confusion_matrix.py; without one they are listed')

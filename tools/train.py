@@ -16,7 +16,7 @@ def main() -> None:
     """Parse the command line and train."""
     parser = new_parser(
         'Train a classifier or a detector.',
-        'python tools/train.py configs/demo/mask-rcnn_eca-r18-w32_fpn_1xb4-650it_shapes.py '
+        'python tools/train.py configs/demo/mask-rcnn_eca-r18-w32_fpn_1xb4-750it_shapes.py '
         '--cfg-options train_cfg.max_iters=20',
         'config', 'work-dir', 'cfg-options', 'launcher')
     parser.add_argument('--resume', nargs='?', const='auto', metavar='CKPT',

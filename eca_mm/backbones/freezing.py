@@ -55,11 +55,7 @@ def keep_unloaded_trainable(network: nn.Module) -> Iterator[None]:
             continue
         state = _state(network)
         if not state.frozen.setdefault(name, name in state.loaded):
-            _set_trained(layer, True, network.training)
-            if getattr(network, 'norm_eval', False):
-                for module in layer.modules():
-                    if isinstance(module, _BatchNorm):
-                        module.eval()
+            _set_trained(network, layer, True)
 
 
 def frozen_attention(model: nn.Module) -> dict[str, bool]:
@@ -88,7 +84,7 @@ def decide(model: nn.Module, is_frozen: Callable[[str, nn.Module], bool]) -> Non
         for name in state.frozen:
             layer = network.get_submodule(name)
             state.frozen[name] = is_frozen(f'{prefix}{name}', layer)
-            _set_trained(layer, not state.frozen[name], network.training)
+            _set_trained(network, layer, not state.frozen[name])
         state.decided = True
         _report(state)
 
@@ -158,7 +154,7 @@ def _note_loading(network: nn.Module, state_dict: dict, prefix: str,
     for name, frozen in state.frozen.items():
         if not frozen and name in state.loaded:
             state.frozen[name] = True
-            _set_trained(network.get_submodule(name), False, False)
+            _set_trained(network, network.get_submodule(name), False)
     _report(state)
 
 
@@ -174,6 +170,10 @@ def _is_trained(layer: nn.Module) -> bool:
     return any(parameter.requires_grad for parameter in layer.parameters())
 
 
-def _set_trained(layer: nn.Module, trained: bool, training: bool) -> None:
+def _set_trained(network: nn.Module, layer: nn.Module, trained: bool) -> None:
     layer.requires_grad_(trained)
-    layer.train(trained and training)
+    layer.train(trained and network.training)
+    if getattr(network, 'norm_eval', False):
+        for module in layer.modules():
+            if isinstance(module, _BatchNorm):
+                module.eval()

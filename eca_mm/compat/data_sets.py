@@ -54,6 +54,7 @@ def label_folders_by_name() -> None:
 
     @functools.wraps(find_samples)
     def by_name(self: Any) -> list:
+        _check_list(self)
         folders = without_hidden(self.img_prefix)[0] if self.with_label else []
         names = list(self.CLASSES or ())
         if not set(names) & set(folders):
@@ -81,6 +82,44 @@ def label_folders_by_name() -> None:
         return samples
 
     custom.find_folders, custom.CustomDataset._find_samples = without_hidden, by_name
+    _check_label_files(custom.CustomDataset)
+
+
+def _check_label_files(kind: Any) -> None:
+    """Let ``CustomDataset`` check the labels of its annotation file, and note the largest."""
+    load_data_list = kind.load_data_list
+
+    @functools.wraps(load_data_list)
+    def checked(self: Any) -> list[dict]:
+        if not (self.ann_file and self.with_label):
+            return load_data_list(self)
+        _check_list(self)
+        count = len(self.CLASSES) if self.CLASSES else None
+        try:
+            samples = load_data_list(self)
+        except ValueError as error:
+            raise UserError(f'{self.ann_file} has a line that is not a path and a label, a whole '
+                            f'number from 0 on, with a space between them ({error}); correct '
+                            'it.') from error
+        labels = [sample['gt_label'] for sample in samples]
+        wrong = next((sample for sample in samples if sample['gt_label'] < 0 or (
+            count and sample['gt_label'] >= count)), None)
+        if wrong:
+            raise UserError(f'{self.ann_file} gives {wrong["img_path"]} the label '
+                            f'{wrong["gt_label"]}, but labels go from 0'
+                            + (f' to {count - 1} for {count} classes' if count else ' on')
+                            + '; correct it.')
+        self.largest_label = max(labels, default=None)
+        return samples
+
+    kind.load_data_list = checked
+
+
+def _check_list(dataset: Any) -> None:
+    names = (getattr(dataset, '_metainfo', None) or {}).get('classes')
+    if isinstance(names, str):
+        raise UserError(f'metainfo.classes is the text {names!r}, of which each letter would be a '
+                        f'class; write classes=({names!r}, ) with a comma.')
 
 
 def report_left_out() -> None:
@@ -96,6 +135,7 @@ def report_left_out() -> None:
         return
 
     def counting_init(self: Any) -> None:
+        _check_list(self)
         filter_data = self.filter_data
 
         def counted() -> list[dict]:

@@ -9,15 +9,17 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import MMLogger
-from mmengine.optim import build_optim_wrapper
-from mmengine.registry import HOOKS, METRICS
-from torch import nn
+from mmengine.optim import OptimWrapper, build_optim_wrapper
+from mmengine.registry import HOOKS, METRICS, PARAM_SCHEDULERS
+from torch import nn, optim
 
 from eca_mm.datasets.class_checks import check_heads, check_metric, check_splits
 from eca_mm.utils.explain import explain
 
 from .context import SPLITS, ConfigContext, Finding
-from .forward import describe, try_forward
+from .forward import describe, is_known, try_forward
+from .samples import check_sample
+from .schedules import schedulers
 
 
 def check(context: ConfigContext) -> Iterator[Finding]:
@@ -39,9 +41,21 @@ def check(context: ConfigContext) -> Iterator[Finding]:
         if isinstance(wrapper, dict) and wrapper.get('type', 'OptimWrapper') == 'OptimWrapper':
             yield from _attempt(context, 'keys', 'optim_wrapper', lambda: build_optim_wrapper(
                 model, copy.deepcopy(wrapper)))
+    for where, scheduler in schedulers(context):
+        yield from _attempt(context, 'keys', where, partial(_build_scheduler, context, scheduler))
     for where, hook in _hooks(context.config):
         yield from _attempt(context, 'keys', where, partial(HOOKS.build, hook))
     yield from _data(context, model)
+
+
+def _build_scheduler(context: ConfigContext, scheduler: dict) -> None:
+    train = context.config.get('train_cfg') or {}
+    end = train.get('max_epochs' if scheduler.get('by_epoch', True) else 'max_iters')
+    optimizer = optim.SGD([nn.Parameter()], lr=0.1, momentum=0.9)
+    PARAM_SCHEDULERS.build(
+        {**({} if end is None else {'end': end}), **copy.deepcopy(scheduler)},
+        # Of an epoch; what it is changes nothing here.
+        default_args=dict(optimizer=OptimWrapper(optimizer), epoch_length=100))
 
 
 def _hooks(config: Config) -> Iterator[tuple[str, dict]]:
@@ -66,7 +80,11 @@ def _data(context: ConfigContext, model: nn.Module | None) -> Iterator[Finding]:
         if data is None:
             continue
         built[split] = data
-        yield from _attempt(context, 'data', f'{where}.pipeline', partial(data.__getitem__, 0))
+        sample = yield from _attempt(context, 'data', f'{where}.pipeline',
+                                     partial(data.__getitem__, 0))
+        if sample is not None and model is not None and is_known(model):
+            yield from _attempt(context, 'data', f'{where}.pipeline', partial(
+                check_sample, sample, split, model))
         for compare in _comparisons(data, where, model, built.get('train'), split):
             if not any(finding.check == 'classes' for finding in context.reported):
                 yield from _attempt(context, 'classes', where, compare)

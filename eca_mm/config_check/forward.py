@@ -29,7 +29,7 @@ def try_forward(context: ConfigContext, model: nn.Module) -> Iterator[Finding]:
     Yields:
         Finding: Where its parts do not fit together.
     """
-    if not _is_known(model):
+    if not is_known(model):
         return
     entered: list[str] = []
 
@@ -63,7 +63,7 @@ def try_forward(context: ConfigContext, model: nn.Module) -> Iterator[Finding]:
         model.train(training)
 
 
-def _is_known(model: nn.Module) -> bool:
+def is_known(model: nn.Module) -> bool:
     """Whether the model takes images and nothing else, prepared in the stock way."""
     preprocessor = type(getattr(model, 'data_preprocessor', None)).__module__
     return isinstance(model, BaseDetector | ImageClassifier) and preprocessor.startswith(

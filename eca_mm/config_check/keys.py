@@ -17,7 +17,7 @@ from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner, Tes
 from torch.utils.data import DataLoader
 
 from eca_mm.engine.config import misspelt_keys
-from eca_mm.engine.old_settings import old_settings
+from eca_mm.engine.old_settings import OLD_TYPES, old_settings
 from eca_mm.utils.signatures import arguments, nearest
 
 from .context import SPLITS, ConfigContext, Finding
@@ -30,6 +30,8 @@ _READERS: dict[str, Callable] = {
     'auto_scale_lr': Runner.scale_lr, 'env_cfg': Runner.setup_env,
     'randomness': Runner.set_randomness, 'paramwise_cfg': DefaultOptimWrapperConstructor}
 _LOADERS = tuple(f'{split}_dataloader' for split in SPLITS)
+# Built only when training or an evaluation starts: whatever they do not take is an error.
+_LOOPS = ('train_cfg', 'val_cfg', 'test_cfg')
 # Their keys are the user's own: parts of names of parameters.
 _FREE = ('custom_keys', )
 
@@ -45,13 +47,16 @@ def check(context: ConfigContext) -> Iterator[Finding]:
         type that does not exist with the nearest that does.
     """
     config = context.config
-    for key, place in old_settings(config):
+    old = dict(old_settings(config))
+    for key, place in old.items():
         yield Finding('error', 'keys', key, f'{key!r} is a setting of MMDetection 2 or older, that '
                       'nothing reads any more', place)
     for place, key, near in misspelt_keys(config):
         yield _finding(f'{place}.{key}' if place else key, f'unknown key {key!r}', near)
     for where, default in _parts(config):
-        yield from _walk(config.get(where), where, context.scope, default)
+        for finding in _walk(config.get(where), where, context.scope, default):
+            if finding.where not in old:
+                yield finding
 
 
 def _parts(config: Config) -> Iterator[tuple[str, Any]]:
@@ -80,7 +85,10 @@ def _walk(node: Any, where: str, scope: str, default: Any = None) -> Iterator[Fi
     kind = node.get('type', default)
     if kind is not None:
         found = find(kind, None, scope)
-        if found is None and isinstance(kind, str):
+        if found is None and isinstance(kind, str) and kind in OLD_TYPES:
+            yield Finding('error', 'keys', f'{where}.type', f'there is no {kind!r} any more',
+                          OLD_TYPES[kind])
+        elif found is None and isinstance(kind, str):
             yield _finding(f'{where}.type', f'there is no {kind!r}',
                            nearest(kind, names(None, scope)))
         elif found is not None:
@@ -88,12 +96,16 @@ def _walk(node: Any, where: str, scope: str, default: Any = None) -> Iterator[Fi
             extra = {'priority'} if where.startswith(('custom_hooks', 'default_hooks')) else set()
             # RandAugment's own, of each of its policies.
             extra |= {'magnitude_key', 'magnitude_range'} if '.policies.' in where else set()
-            yield from _compare(node, where, set(arguments(found)[0]) | extra,
-                                f'{getattr(found, "__name__", found)} has no argument')
+            extra |= {'by_epoch'} if where in _LOOPS else set()
+            taken, takes_others = arguments(found)
+            yield from _compare(node, where, set(taken) | extra,
+                                f'{getattr(found, "__name__", found)} has no argument',
+                                strict=where in _LOOPS and not takes_others)
     elif key in _FREE:
         return
     elif key in _LOADERS:
-        yield from _compare(node, where, _known(DataLoader) | _known(Runner.build_dataloader))
+        yield from _compare(node, where, _known(DataLoader) | _known(Runner.build_dataloader),
+                            'a data loader has no argument', strict=True)
     elif key in _READERS:
         yield from _compare(node, where, _known(_READERS[key]))
     else:
@@ -105,7 +117,7 @@ def _walk(node: Any, where: str, scope: str, default: Any = None) -> Iterator[Fi
 
 
 def _compare(node: dict, where: str, allowed: set[str], what: str = 'unknown key',
-             beside: bool = False) -> Iterator[Finding]:
+             beside: bool = False, strict: bool = False) -> Iterator[Finding]:
     for key in sorted(set(map(str, node)) - allowed - {'type', '_scope_', '_delete_'}):
         others = set(map(str, node)) - {key} if beside else allowed
         near = nearest(key, others, cutoff=_NEAR)
@@ -113,6 +125,8 @@ def _compare(node: dict, where: str, allowed: set[str], what: str = 'unknown key
         if near and (not beside or list(node).index(key) > list(node).index(near)) and (
                 _differs(key, near)):
             yield _finding(f'{where}.{key}', f'{what} {key!r}', near)
+        elif strict:
+            yield _finding(f'{where}.{key}', f'{what} {key!r}', None)
 
 
 def _differs(key: str, near: str) -> bool:

@@ -1,9 +1,12 @@
 """Steps of a pipeline that spoil what comes out of it."""
 from collections.abc import Iterator
 
+from eca_mm.datasets.pipelines import walk
+
 from .context import ConfigContext, Finding
 
-_RESIZING = ('Resize', 'RandomResize', 'FixScaleResize', 'RandomChoiceResize')
+_RESIZING = {'Resize', 'RandomResize', 'FixScaleResize', 'FixShapeResize', 'RandomChoiceResize',
+             'ResizeEdge'}
 
 
 def check(context: ConfigContext) -> Iterator[Finding]:
@@ -18,21 +21,24 @@ def check(context: ConfigContext) -> Iterator[Finding]:
         images that are normalised twice, as a pipeline of MMDetection 2 does.
     """
     for data in context.datasets:
-        steps = [str(step.get('type')).rpartition('.')[2] if isinstance(step, dict) else ''
+        # Of each step its type and those of the steps in it.
+        steps = [{str(node.get('type')).rpartition('.')[2] for _, node in walk(step)}
                  for step in data.cfg.get('pipeline') or ()]
-        if 'Normalize' in steps and _normalises(context):
+        if any('Normalize' in names for names in steps) and _normalises(context):
             yield Finding(
                 'warning', 'pipeline', f'{data.where}.pipeline', 'images are normalised twice: by '
                 'Normalize here and by the data_preprocessor of the model', 'one of the two; '
                 "today's configs leave it to data_preprocessor")
         if data.split == 'train':
             continue
-        resized = [index for index, name in enumerate(steps) if name in _RESIZING]
-        if 'LoadAnnotations' in steps and resized and steps.index('LoadAnnotations') < resized[-1]:
+        loaded = [index for index, names in enumerate(steps) if 'LoadAnnotations' in names]
+        resized = [index for index, names in enumerate(steps) if names & _RESIZING]
+        if loaded and resized and loaded[0] < resized[-1]:
             yield Finding(
                 'error', 'pipeline', f'{data.where}.pipeline', 'LoadAnnotations stands before '
-                f'{steps[resized[-1]]}, so the boxes of the ground truth are resized with the '
-                'image and drawn at the wrong place beside predictions in its own size',
+                f'{min(steps[resized[-1]] & _RESIZING)}, so the boxes of the ground truth are '
+                'resized with the image and drawn at the wrong place beside predictions in its own '
+                'size',
                 'LoadAnnotations after Resize in pipelines of validation and test')
 
 

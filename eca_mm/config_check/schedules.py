@@ -27,7 +27,9 @@ def check(context: ConfigContext) -> Iterator[Finding]:
     for index, hook in enumerate(hooks):
         if str(hook.get('type')).endswith('EarlyStoppingHook'):
             delta = hook.get('min_delta', 0.1)
-            if isinstance(delta, int | float) and delta > _LARGEST_DELTA:
+            # Accuracies of mmpretrain go up to 100, losses anywhere.
+            if isinstance(delta, int | float) and delta > _LARGEST_DELTA and _is_fraction(
+                    str(hook.get('monitor'))):
                 yield Finding(
                     'warning', 'schedule', f'custom_hooks.{index}.min_delta',
                     f'training stops unless {hook.get("monitor", "the metric")} improves by '
@@ -36,22 +38,50 @@ def check(context: ConfigContext) -> Iterator[Finding]:
     yield from _check_best(context)
 
 
+def _is_fraction(metric: str) -> bool:
+    return metric.startswith('coco/') or 'mAP' in metric
+
+
+def schedulers(context: ConfigContext) -> Iterator[tuple[str, dict]]:
+    """Find the schedulers.
+
+    Args:
+        context (ConfigContext): The config.
+
+    Yields:
+        tuple[str, dict]: Dotted key and settings of each, those of several optimizers included.
+    """
+    found = context.config.get('param_scheduler') or []
+    if isinstance(found, dict) and all(
+            isinstance(part, list | tuple) for part in found.values()):
+        groups = [(f'param_scheduler.{name}', part) for name, part in found.items()]
+    else:
+        groups = [('param_scheduler', [found] if isinstance(found, dict) else found)]
+    for where, group in groups:
+        for index, scheduler in enumerate(group):
+            if isinstance(scheduler, dict):
+                yield f'{where}.{index}', scheduler
+
+
 def _check_milestones(context: ConfigContext) -> Iterator[Finding]:
     config = context.config
     train = config.get('train_cfg') or {}
-    schedulers = config.get('param_scheduler') or []
-    schedulers = [schedulers] if isinstance(schedulers, dict) else schedulers
-    for index, scheduler in enumerate(schedulers):
+    for key, scheduler in schedulers(context):
         milestones = scheduler.get('milestones')
         by_epoch = scheduler.get('by_epoch', True)
         unit = 'epochs' if by_epoch else 'iterations'
         length = train.get('max_epochs' if by_epoch else 'max_iters')
         if not isinstance(length, int | float):
+            if by_epoch and 'max_iters' in train and not scheduler.get('convert_to_iter_based'):
+                yield Finding('warning', 'schedule', f'{key}.by_epoch', 'training counts '
+                              f'iterations (max_iters={train["max_iters"]}), but '
+                              f'{_kind(scheduler)} changes the learning rate by epochs, of which '
+                              'there is one', 'by_epoch=False, and all lengths in iterations')
             continue
         if not milestones:
-            yield from _check_span(f'param_scheduler.{index}', scheduler, length, unit)
+            yield from _check_span(key, scheduler, length, unit)
             continue
-        where = f'param_scheduler.{index}.milestones'
+        where = f'{key}.milestones'
         beyond = [stone for stone in milestones if stone >= length]
         if beyond:
             yield Finding('warning', 'schedule', where, f'training ends after {length} {unit}, '
@@ -65,8 +95,9 @@ def _check_milestones(context: ConfigContext) -> Iterator[Finding]:
 
 def _check_span(where: str, scheduler: dict, length: float, unit: str) -> Iterator[Finding]:
     """Compare where a schedule without milestones begins and ends with the length of training."""
-    kind, begin = str(scheduler.get('type')).rpartition('.')[2], scheduler.get('begin', 0)
+    kind, begin = _kind(scheduler), scheduler.get('begin', 0)
     end, period = scheduler.get('end', length), scheduler.get('T_max')
+    step = scheduler.get('step_size')
     if begin >= length:
         yield Finding('warning', 'schedule', f'{where}.begin', f'{kind} begins after {begin} '
                       f'{unit}, but training ends after {length}', f'begin below {length}')
@@ -74,6 +105,10 @@ def _check_span(where: str, scheduler: dict, length: float, unit: str) -> Iterat
         yield Finding('warning', 'schedule', f'{where}.end', f'training ends after {length} {unit},'
                       f' before the {end} over which {kind} changes the learning rate are over',
                       f'end={length}')
+    elif step and step >= length - begin:
+        yield Finding('warning', 'schedule', f'{where}.step_size', f'training ends after {length} '
+                      f'{unit}, before the first step of {kind} after {step}',
+                      f'step_size below {length - begin}')
     elif period and period > length - begin:
         yield Finding('warning', 'schedule', f'{where}.T_max', f'training ends after {length} '
                       f'{unit}, before the {period} over which {kind} lowers the learning rate are '
@@ -84,12 +119,16 @@ def _check_span(where: str, scheduler: dict, length: float, unit: str) -> Iterat
                       f'{min(end, length) - begin}', f'T_max={min(end, length) - begin}')
 
 
+def _kind(scheduler: dict) -> str:
+    return str(scheduler.get('type')).rpartition('.')[2]
+
+
 def _check_best(context: ConfigContext) -> Iterator[Finding]:
     hook = (context.config.get('default_hooks') or {}).get('checkpoint') or {}
-    evaluator = context.config.get('val_evaluator') or {}
     best = hook.get('save_best')
-    if best == 'auto' and isinstance(evaluator, dict) and (
-            evaluator.get('classwise') and 'Checked' not in str(evaluator.get('type'))):
+    # The figures of the first metric come first.
+    first: dict = next((metric for _, metric in context.metrics('val')), {})
+    if best == 'auto' and first.get('classwise') and 'Checked' not in str(first.get('type')):
         yield Finding(
             'warning', 'schedule', 'default_hooks.checkpoint.save_best', "'auto' takes the first "
             'figure, which with classwise=True is the AP of the first class',

@@ -51,6 +51,14 @@ def class_names(dataset: Any) -> tuple[str, ...] | None:
             is meant for them, such as ``CLASSES`` of early versions.
     """
     meta = getattr(dataset, 'metainfo', None) or {}
+    if isinstance(meta, list | tuple):
+        # mmdet's ConcatDataset keeps those of its parts where they differ.
+        different = list(dict.fromkeys(tuple(part.get('classes') or ()) for part in meta))
+        if len(different) > 1:
+            raise UserError('Joined data sets name different classes: '
+                            f'{" and ".join(map(_quoted, different))}, so one label would mean two '
+                            'things; give them all the same metainfo=dict(classes=...).')
+        meta = meta[0]
     strange = [key for key in meta if key != 'classes' and str(key).lower() in ('classes', 'class')]
     if strange:
         raise UserError(f'metainfo has {strange[0]!r}, which nothing reads: write '
@@ -74,12 +82,24 @@ def check_heads(model: nn.Module, dataset: Any) -> None:
     """
     names = class_names(dataset)
     if names is None:
+        _check_labels(model, dataset)
         return
     for where, number in head_numbers(model):
         if number not in {len(names), *_panoptic(dataset)}:
             raise UserError(
                 f'model.{where} has num_classes={number}, but the data set has {len(names)} '
                 f'classes ({some(names)}); set model.{where}.num_classes={len(names)}.')
+
+
+def _check_labels(model: nn.Module, dataset: Any) -> None:
+    """Compare the heads with the labels of files that name no classes."""
+    for leaf in leaves(dataset):
+        largest = getattr(leaf, 'largest_label', None)
+        for where, number in head_numbers(model):
+            if largest is not None and largest >= number:
+                raise UserError(
+                    f'model.{where} has num_classes={number}, but {leaf.ann_file} has labels up to '
+                    f'{largest}; set model.{where}.num_classes={largest + 1}, or correct the file.')
 
 
 def head_numbers(model: nn.Module) -> Iterator[tuple[str, int]]:
@@ -104,6 +124,7 @@ def head_numbers(model: nn.Module) -> Iterator[tuple[str, int]]:
 def _panoptic(dataset: Any) -> set[int]:
     """Numbers of things and stuff, which heads of panoptic models have."""
     meta = getattr(dataset, 'metainfo', None) or {}
+    meta = meta[0] if isinstance(meta, list | tuple) else meta
     return {len(meta[key]) for key in ('thing_classes', 'stuff_classes') if meta.get(key)}
 
 

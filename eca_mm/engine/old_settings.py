@@ -36,6 +36,17 @@ _DATA = {'samples_per_gpu': 'train_dataloader=dict(batch_size=...)',
          'train_dataloader': 'train_dataloader=dict(...)',
          'val_dataloader': 'val_dataloader=dict(...)',
          'test_dataloader': 'test_dataloader=dict(...)'}
+_LOADER = {'samples_per_gpu': 'batch_size', 'imgs_per_gpu': 'batch_size',
+           'workers_per_gpu': 'num_workers'}
+# Types of theirs, and what takes their place.
+OLD_TYPES = {
+    'DefaultFormatBundle': "PackDetInputs or PackInputs, which ends today's pipelines",
+    'Collect': "PackDetInputs or PackInputs, which ends today's pipelines",
+    'ImageToTensor': "PackDetInputs or PackInputs, which ends today's pipelines",
+    'EpochBasedRunner': 'EpochBasedTrainLoop', 'IterBasedRunner': 'IterBasedTrainLoop',
+    'TextLoggerHook': 'LoggerHook, in default_hooks.logger',
+    'TensorboardLoggerHook': "visualizer=dict(vis_backends=[dict(type='TensorboardVisBackend')])",
+    'ExpMomentumEMAHook': "dict(type='EMAHook', ema_type='ExpMomentumEMA')"}
 # What MMDetection 1 had in train_cfg and test_cfg beside the model; today's are loops.
 _OF_THE_MODEL = ('rpn', 'rpn_proposal', 'rcnn', 'assigner', 'nms', 'nms_pre', 'score_thr',
                  'max_per_img')
@@ -64,6 +75,11 @@ def old_settings(config: Config) -> Iterator[tuple[str, str]]:
         for name in _OF_THE_MODEL:
             if name in (config.get(key) or ()):
                 yield f'{key}.{name}', f'model=dict({key}=dict({name}=...))'
+    for split in ('train', 'val', 'test'):
+        loader = config.get(f'{split}_dataloader')
+        for key, today in _LOADER.items():
+            if isinstance(loader, dict) and key in loader:
+                yield f'{split}_dataloader.{key}', f'{split}_dataloader=dict({today}=...)'
     data = config.get('data')
     if isinstance(data, dict):
         for key, place in _DATA.items():

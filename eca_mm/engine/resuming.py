@@ -7,9 +7,10 @@ from itertools import chain
 
 import torch
 from mmengine.logging import print_log
-from mmengine.runner import Runner
+from mmengine.runner import CheckpointLoader, Runner
 from torch import nn
 
+from eca_mm.checkpoints.latest import latest_checkpoint
 from eca_mm.utils.errors import UserError
 from eca_mm.utils.explain import explain
 from eca_mm.utils.terminal import printable
@@ -81,6 +82,49 @@ def tell_finished(runner: Runner) -> None:
                   f'({loop.iter} of {loop.max_iters} iterations); raise max_epochs or max_iters of '
                   'train_cfg to continue.',
                   logger='current', level=logging.WARNING)
+
+
+def resumed_meta(checkpoint: str | None) -> dict:
+    """Read where the run of a checkpoint was.
+
+    Args:
+        checkpoint (str | None): The file to resume from, if there is one.
+
+    Returns:
+        dict: Its entry ``'meta'``, checked; empty without a file.
+    """
+    if checkpoint is None:
+        return {}
+    return check_meta(CheckpointLoader.load_checkpoint(checkpoint, 'cpu').get('meta'), checkpoint)
+
+
+@contextlib.contextmanager
+def weights_alone(runner: Runner) -> Iterator[None]:
+    """Have an evaluation load only the weights of a checkpoint to resume from.
+
+    mmengine would resume optimizer and schedules, which are not built before training. Training
+    resumes from the whole checkpoint afterwards.
+
+    Args:
+        runner (Runner): About to validate or test.
+
+    Yields:
+        None: While it does.
+    """
+    if runner._has_loaded or not runner._resume:
+        yield
+        return
+    stated = runner._load_from
+    runner._load_from = stated or latest_checkpoint(runner.work_dir)
+    if runner._load_from is None:
+        runner.logger.warning(f'There is no checkpoint in {runner.work_dir} to resume from: the '
+                              'weights of the start are evaluated.')
+    must_match, runner._must_match, runner._resume = runner._must_match, True, False
+    try:
+        yield
+    finally:
+        runner._load_from, runner._resume, runner._must_match = stated, True, must_match
+        runner._has_loaded = False
 
 
 def check_meta(meta: object, checkpoint: str) -> dict:

@@ -30,11 +30,12 @@ from .loops import RepeatableEpochLoop, RepeatableIterLoop
 from .options import check_amp
 from .outputs import write_config
 from .resuming import (
-    check_meta,
     resumable,
+    resumed_meta,
     settings,
     tell_finished,
     tell_unused,
+    weights_alone,
     without_pretrained,
 )
 from .values import check_values
@@ -152,12 +153,9 @@ class CheckedRunner(Runner):
     @cached_property
     def _resumed_meta(self) -> dict:
         """The metadata of the checkpoint to resume from, if any."""
-        path = self.cfg.get('load_from') if self.cfg.get('resume') else None
-        if self.cfg.get('resume') and path is None:
-            path = latest_checkpoint(self.work_dir)
-        if path is None:
+        if not self.cfg.get('resume'):
             return {}
-        return check_meta(CheckpointLoader.load_checkpoint(path, 'cpu').get('meta'), path)
+        return resumed_meta(self.cfg.get('load_from') or latest_checkpoint(self.work_dir))
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
         """Call the hooks; a checkpoint gets the version of this package before it is saved."""
@@ -201,10 +199,16 @@ class CheckedRunner(Runner):
         check_amp(optim_wrapper)
         return super().build_optim_wrapper(optim_wrapper)
 
+    def val(self) -> dict:
+        """Validate; of a checkpoint to resume from, the weights are loaded."""
+        with weights_alone(self):
+            return super().val()
+
     def test(self) -> dict:
         """Test the checkpoint, which must fit the model."""
         self._must_match = True
-        return super().test()
+        with weights_alone(self):
+            return super().test()
 
     def resume(self, filename: str, *args, **kwargs) -> None:
         """Resume from a checkpoint, which must fit the model and hold the optimizer's state."""

@@ -55,7 +55,7 @@ class SavePicturesHook(Hook):
             else:
                 # A data set may not list its images.
                 image = self._image(path, sample)
-                name = self.names.get(path) or picture_name(_inner(path))
+                name = self.names.get(path) or picture_name(_relative(path))
             target = os.path.join(self.folder, name)
             write_picture(self.drawer.draw(image, sample), target)
             self.written.append(name)
@@ -67,9 +67,10 @@ class SavePicturesHook(Hook):
             say(f'Pictures: {count} in {self.folder}')
 
     def _image(self, path: str, sample: BaseDataElement) -> np.ndarray:
-        height, width = sample.ori_shape[:2]
+        # A pipeline need not pack the size.
+        size = dict(zip(('height', 'width'), sample.get('ori_shape') or (), strict=False))
         # As the model's own loading takes it, and black where that cannot.
-        return self.load(dict(img_path=path, height=height, width=width))['img'][..., ::-1]
+        return self.load(dict(img_path=path, **size))['img'][..., ::-1]
 
     def _number(self, runner: Runner, batch_idx: int, sample: BaseDataElement) -> str:
         number = sample.get('sample_idx', f'{runner.rank}_{batch_idx}_{len(self.written)}')
@@ -101,6 +102,11 @@ def _below(path: str, root: str | None) -> str | None:
         return None
     name = os.path.relpath(_inner(path), _inner(root))
     return None if name.startswith(os.pardir) else name
+
+
+def _relative(path: str) -> str:
+    """The whole path, as one below a folder."""
+    return os.path.splitdrive(os.path.abspath(_inner(path)))[1].lstrip(os.sep)
 
 
 def _inner(path: str) -> str:

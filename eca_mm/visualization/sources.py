@@ -53,9 +53,9 @@ def find_sources(text: str, leave_out: str | None = None) -> Sources:
     """Find what an argument names.
 
     Args:
-        text (str): A picture, a video, a folder (searched with its sub-folders, without hidden
-            ones), a pattern with ``*``, ``?``, ``[...]`` or ``**``, ``camera:N`` or a number for
-            a camera, or the address of a stream.
+        text (str): A picture, a video, a folder (searched with its sub-folders, linked ones too,
+            without hidden ones), a pattern with ``*``, ``?``, ``[...]`` or ``**``, ``camera:N`` or
+            a number for a camera, or the address of a stream.
         leave_out (str, optional): A folder to pass over: where the results go.
 
     Returns:
@@ -73,8 +73,10 @@ def find_sources(text: str, leave_out: str | None = None) -> Sources:
         if not glob.has_magic(text):
             raise UserError(f'{printable(text)} does not exist; give a picture, a video, a folder '
                             'of them, a pattern such as "images/*.jpg", or camera:0.')
-        paths = sorted(path for path in glob.glob(text, recursive=True) if not os.path.isdir(path))
         found = Sources(_root(text))
+        leave_out = None if _is_in(found.root, leave_out) else leave_out
+        paths = sorted(path for path in glob.glob(text, recursive=True)
+                       if not os.path.isdir(path) and not _is_in(path, leave_out))
     elif os.path.isdir(text):
         paths, found = list(_walk(text, leave_out)), Sources(text)
     else:
@@ -96,12 +98,24 @@ def find_sources(text: str, leave_out: str | None = None) -> Sources:
 
 
 def _walk(folder: str, leave_out: str | None) -> Iterator[str]:
-    for place, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith('.') and not (
-            leave_out and same_file(os.path.join(place, name), leave_out)))
+    seen = {os.path.realpath(folder)}
+    for place, folders, files in os.walk(folder, followlinks=True):
+        # A link may lead back to a folder above it.
+        inner = {name: os.path.realpath(os.path.join(place, name)) for name in sorted(folders)}
+        folders[:] = [name for name, real in inner.items() if not name.startswith('.')
+                      and real not in seen and not (
+                          leave_out and same_file(os.path.join(place, name), leave_out))]
+        seen.update(inner[name] for name in folders)
         for name in sorted(files):
             if not name.startswith('.'):
                 yield os.path.join(place, name)
+
+
+def _is_in(path: str, folder: str | None) -> bool:
+    if not folder:
+        return False
+    inside = os.path.relpath(os.path.realpath(path), os.path.realpath(folder))
+    return inside.partition(os.sep)[0] != os.pardir
 
 
 def _root(pattern: str) -> str:

@@ -195,6 +195,31 @@ def test_copies_decide_for_themselves(make):
         check(network, attention_trained=True)
 
 
+@pytest.mark.parametrize('norm_eval', [True, False])
+@pytest.mark.parametrize('make', [NETWORKS['cbam'], lambda **kw: with_attention(
+    MMDetResNet(50, **SMALL, **kw), dict(type='CBAM', reduction=4))], ids=['ours', 'any'])
+def test_the_norms_of_a_spared_attention_follow_norm_eval(make, norm_eval):
+    network = make(frozen_stages=1, norm_eval=norm_eval)
+
+    def check_norms():
+        assert network.layer1[0].cbam.training
+        for stage in (network.layer1, network.layer2):
+            norms = [module for module in stage[0].cbam.modules()
+                     if isinstance(module, nn.BatchNorm2d)]
+            assert norms and all(module.training != norm_eval for module in norms)
+        assert not network.layer1[0].bn1.training
+
+    network.train()
+    check_norms()
+    network._freeze_stages()
+    check_norms()
+    decide(network, lambda name, layer: False)
+    check_norms()
+    decide(network, lambda name, layer: True)
+    assert not any(module.training for module in network.layer1.modules()
+                   if isinstance(module, nn.BatchNorm2d))
+
+
 class Lines(logging.Handler):
     """Keeps what is logged."""
 

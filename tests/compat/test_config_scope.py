@@ -26,7 +26,7 @@ def test_other_scopes_stay():
 
 def test_what_takes_over_a_part_of_our_config_builds_what_ours_does(tmp_path):
     (tmp_path / 'config.py').write_text(
-        "_base_ = 'eca_mm::demo/mask-rcnn_eca-r18-w32_fpn_1xb4-650it_shapes.py'\n"
+        "_base_ = 'eca_mm::demo/mask-rcnn_eca-r18-w32_fpn_1xb4-750it_shapes.py'\n"
         'val_dataloader = {{_base_.test_dataloader}}\n')
     config = Config.fromfile(tmp_path / 'config.py')
     with DefaultScope.overwrite_default_scope(config.default_scope):

@@ -72,6 +72,27 @@ def test_names_of_ones_own_follow_the_folders(root):
     assert [item['gt_label'] for item in data] == [0, 1, 2]
 
 
+def test_labels_of_a_file(root):
+    def labelled(lines, **options):
+        (root / 'labels.txt').write_text(lines)
+        return folders(root, ann_file='labels.txt', **options)
+
+    names = dict(metainfo=dict(classes=('blue', 'red')))
+    assert len(labelled('blue/0.jpg 0\nred/0.jpg 1\n', **names)) == 2
+    for lines, options, problem in (
+            ('a.jpg 0\nb.jpg 2\n', names, 'b.jpg the label 2, .* to 1 for 2 classes'),
+            ('a.jpg -1\n', names, 'the label -1'), ('a.jpg\n', names, 'a path and a label'),
+            ('a.jpg red\n', names, 'a path and a label')):
+        with pytest.raises(UserError, match=problem):
+            labelled(lines, **options)
+
+
+def test_one_text_is_not_a_list_of_classes(root, voc):
+    for build in (lambda: folders(root, metainfo=dict(classes='red')), lambda: boxes(voc, 'red')):
+        with pytest.raises(UserError, match=r"the text 'red'.* with a comma"):
+            build()
+
+
 @pytest.fixture
 def voc(tmp_path):
     """Four images in VOC's format with objects of red and green."""

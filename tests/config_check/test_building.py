@@ -1,7 +1,9 @@
 """Problems that only show when data sets and model are built and run on an image."""
 import pytest
+from mmengine.registry import DefaultScope
 
-from eca_mm.config_check import check_config, pipelines
+from eca_mm.config_check import building, check_config, pipelines
+from eca_mm.config_check.context import ConfigContext
 from tests.support import samples
 from tests.support.config_checks import NECK, changed, find, run
 
@@ -17,6 +19,9 @@ ECA = dict(cfg=dict(type='ECALayer'), position='after_conv3')
     ({'model.backbone': dict(_delete_=True, type='ResNet', depth=18, plugins=[ECA])}, 'model',
      'plugins'),
     ({'custom_hooks': [dict(type='EarlyStoppingHook')]}, 'custom_hooks.0', 'monitor'),
+    ({'param_scheduler': [dict(policy='step')]}, 'param_scheduler.0', 'type'),
+    ({'default_hooks.checkpoint.create_symlink': True}, 'default_hooks.checkpoint',
+     'create_symlink'),
     ({'train_dataloader.dataset.metainfo.classes': 'red'}, 'train_dataloader.dataset',
      'with a comma'),
     ({'visualizer.vis_backends': [dict(type='ClearMLVisBackend')]}, 'visualizer.vis_backends.0',
@@ -62,6 +67,33 @@ def test_annotations_that_are_resized_in_validation(detector):
     steps[1], steps[2] = steps[2], steps[1]
     config.test_dataloader = config.val_dataloader
     assert find(config) == [('error', 'pipeline', 'val_dataloader.dataset.pipeline')]
+
+
+@pytest.mark.parametrize(('split', 'change', 'problem'), [
+    ('train', lambda steps: [s for s in steps if s.type != 'LoadAnnotations'], 'no boxes'),
+    ('train', lambda steps: [{**s, 'with_mask': False} if s.type == 'LoadAnnotations' else s
+                             for s in steps], 'no masks'),
+    ('train', lambda steps: steps[:-1], 'does not end in PackDetInputs'),
+    ('val', lambda steps: [*steps[:-1], dict(steps[-1], meta_keys=('img_id', 'ori_shape'))],
+     'lack img_shape and scale_factor')])
+def test_samples_that_the_model_cannot_use(detector, split, change, problem):
+    config = changed(detector, {})
+    data = config[f'{split}_dataloader'].dataset
+    data.pipeline = change(data.pipeline)
+    context = ConfigContext(config, None)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        finding, = [f for f in building._data(context, context.model) if f.check == 'data']
+    assert finding.where.startswith(f'{split}_dataloader.dataset') and problem in finding.message
+
+
+@pytest.mark.parametrize('step', [
+    dict(type='FixShapeResize', width=64, height=64, keep_ratio=True),
+    dict(type='RandomChoice', transforms=[[dict(type='Resize', scale=(64, 64))]])])
+def test_every_way_to_resize_counts(detector, step):
+    config = changed(detector, {})
+    config.val_dataloader.dataset.pipeline[1:3] = [dict(type='LoadAnnotations'), step]
+    finding, = run(pipelines, config)
+    assert finding.where == 'val_dataloader.dataset.pipeline'
 
 
 def test_images_that_are_normalised_twice(detector):

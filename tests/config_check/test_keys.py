@@ -52,6 +52,16 @@ def test_unknown_keys(detector, changes, where, expected):
     assert f'did you mean {expected!r}?' in found[0].message
 
 
+@pytest.mark.parametrize(('changes', 'where', 'message'), [
+    ({'train_dataloader.fast': True}, 'train_dataloader.fast', 'data loader has no argument'),
+    ({'train_cfg.workflow': [('train', 1)]}, 'train_cfg.workflow', 'Loop has no argument'),
+    ({'val_cfg.interval': 2}, 'val_cfg.interval', 'ValLoop has no argument'),
+    ({'custom_hooks.0.type': 'TextLoggerHook'}, 'custom_hooks.0.type', 'any more')])
+def test_what_is_only_built_when_training_starts(detector, changes, where, message):
+    finding, = run(keys, changed(detector, changes))
+    assert (finding.level, finding.where) == ('error', where) and message in finding.message
+
+
 def test_user_variables_are_accepted(detector):
     changes = {'classes': ('a', ), 'data_root': 'x', 'model.backbone.norm_cfg.eps': 1e-5,
                'train_dataloader.dataset.pipeline.3.backend': 'pillow'}
@@ -80,6 +90,17 @@ def test_settings_of_older_versions_name_the_place_of_today(detector, key):
     assert any(part in found[0].expected for part in (
         'optim_wrapper', 'param_scheduler', 'train_cfg', 'default_hooks', 'resume=', '_dataloader'))
     with pytest.raises(UserError, match=f'{where} .now '):
+        check_keys(config)
+
+
+@pytest.mark.parametrize(('key', 'place'), [
+    ('samples_per_gpu', 'batch_size'), ('imgs_per_gpu', 'batch_size'),
+    ('workers_per_gpu', 'num_workers')])
+def test_settings_of_older_versions_in_a_loader(detector, key, place):
+    config = changed(detector, {f'val_dataloader.{key}': 2})
+    finding, = run(keys, config)
+    assert finding.expected == f'val_dataloader=dict({place}=...)'
+    with pytest.raises(UserError, match=f'val_dataloader.{key} .now '):
         check_keys(config)
 
 

@@ -79,6 +79,13 @@ def test_a_learning_rate_of_ones_own(root, tmp_path):
      'custom_hooks.0.min_delta', '0.1, the default'),
     ({'default_hooks.checkpoint.save_best': 'auto', 'val_evaluator.classwise': True,
       'val_evaluator.type': 'CocoMetric'}, 'default_hooks.checkpoint.save_best', 'first class'),
+    ({'default_hooks.checkpoint.save_best': 'auto',
+      'val_evaluator': [dict(type='CocoMetric', classwise=True)]},
+     'default_hooks.checkpoint.save_best', 'first class'),
+    ({'param_scheduler.1': dict(type='StepLR', step_size=30)},
+     'param_scheduler.1.step_size', 'first step of StepLR after 30'),
+    ({'param_scheduler': dict(_delete_=True, lr=[dict(type='MultiStepLR', milestones=[16])])},
+     'param_scheduler.lr.0.milestones', 'milestones 16 are'),
 ])
 def test_schedules_and_hooks_that_do_not_fit(detector, changes, where, problem):
     config = changed(detector, {})
@@ -100,6 +107,20 @@ def test_schedules_that_fit(detector, scheduler):
     config = changed(detector, {})
     config.param_scheduler[1] = scheduler
     assert run(schedules, config) == []
+
+
+def test_schedules_by_epoch_in_a_training_by_iterations(detector):
+    config = changed(detector, {'train_cfg': dict(
+        _delete_=True, type='RepeatableIterLoop', max_iters=90000)})
+    finding, = run(schedules, config)
+    assert finding.where == 'param_scheduler.1.by_epoch' and 'MultiStepLR' in finding.message
+
+
+def test_a_difference_of_accuracies_and_losses_is_on_their_scale(classifier):
+    for monitor in ('accuracy/top1', 'loss'):
+        config = changed(classifier, {'custom_hooks': [
+            dict(type='ValLossHook'), dict(type='EarlyStoppingHook', monitor=monitor)]})
+        assert run(schedules, config) == []
 
 
 @pytest.mark.parametrize(('changes', 'where'), [

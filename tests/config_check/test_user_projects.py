@@ -181,7 +181,14 @@ def balanced(data):
     return dict(type='ClassBalancedDataset', oversample_thr=0.5, dataset=data)
 
 
-@pytest.mark.parametrize('wrap', [joined, repeated, balanced])
+def mixed(data):
+    # Mosaic leaves masks as they are.
+    steps = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True)]
+    return dict(type='MultiImageMixDataset', dataset={**data, 'pipeline': steps}, pipeline=[
+        dict(type='Mosaic', img_scale=(64, 64)), dict(type='PackDetInputs')])
+
+
+@pytest.mark.parametrize('wrap', [joined, repeated, balanced, mixed])
 def test_data_sets_in_data_sets(detector, wrap):
     config = copy.deepcopy(detector)
     config.train_dataloader.dataset = wrap(config.train_dataloader.dataset)

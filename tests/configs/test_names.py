@@ -111,7 +111,7 @@ def test_config_is_found_by_its_scope(name):
 @pytest.mark.parametrize('name', [
     'faster_rcnn/faster-rcnn_eca-r50_fpn_4xb2-1x_coco.py',
     'eca_mobilenet_v2/eca-mobilenet-v2-k13_4xb24_in1k.py',
-    'demo/mask-rcnn_eca-r18-w32_fpn_1xb4-650it_shapes.py',
+    'demo/mask-rcnn_eca-r18-w32_fpn_1xb4-750it_shapes.py',
     'demo/eca-mobilenet-v2_1xb32-10e_imagenet200.py',
 ])
 def test_config_can_be_inherited_from_anywhere(name, tmp_path):

@@ -63,6 +63,24 @@ def test_the_background_is_not_a_class(root):
     check_heads(network(bbox_head=3, panoptic_head=1), data)
 
 
+def test_joined_data_sets_must_have_the_same_classes(root):
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        data = DATASETS.build(dict(type='ConcatDataset', datasets=[
+            build(root), build(root, classes=SHUFFLED)]))
+    with pytest.raises(UserError, match=r"\('red', .*\) and \('blue', 'red', 'green'\)"):
+        check_heads(network(bbox_head=3), data)
+
+
+def test_labels_without_names(tmp_path):
+    (tmp_path / 'labels.txt').write_text('a.jpg 0\nb.jpg 4\n')
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        data = DATASETS.build(dict(type='CustomDataset', data_root=str(tmp_path), pipeline=[],
+                                   ann_file='labels.txt'))
+    check_heads(network(head=5), data)
+    with pytest.raises(UserError, match='num_classes=2, .*labels.txt has labels up to 4'):
+        check_heads(network(head=2), RepeatDataset(data, 2))
+
+
 def test_splits_must_have_the_same_classes(root):
     data = build(root)
     check_splits(data, build(root), 'val')

@@ -5,7 +5,9 @@ import time
 
 import pytest
 import torch
+from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
+from mmengine.registry import METRICS
 
 from eca_mm.checkpoints.latest import latest_checkpoint
 from eca_mm.compat import load_checkpoint_file
@@ -127,6 +129,53 @@ def test_nothing_to_resume_and_nothing_left_to_train(tmp_path, said):
     said.clear()
     runner, images = loaded(tmp_path / 'run', EPOCHS, SHUFFLED, 2, resume=True)
     assert images == [] and any('finished run (15 of 15 iterations)' in line for line in said)
+
+
+@METRICS.register_module()
+class NoFigures(BaseMetric):
+
+    def process(self, data_batch, data_samples):
+        pass
+
+    def compute_metrics(self, results):
+        return {}
+
+    def evaluate(self, size):
+        return {}
+
+
+@pytest.mark.parametrize('evaluate', ['val', 'test'])
+@pytest.mark.parametrize('named', [True, False])
+def test_an_evaluation_takes_the_weights_and_training_resumes_after_it(
+        tmp_path, whole, said, evaluate, named):
+    folder = tmp_path / 'whole'
+    for path in folder.glob('iter_1?.pth'):
+        path.unlink()
+    (folder / 'last_checkpoint').unlink()
+    loop = {**EPOCHS, 'val_interval': 5} if evaluate == 'val' else EPOCHS
+    cfg = config(folder, loop, SHUFFLED, randomness=SEED, resume=True)
+    cfg.train_dataloader.batch_size = 2
+    cfg.load_from = str(folder / 'iter_9.pth') if named else None
+    data = dict(cfg.train_dataloader, sampler=dict(type='DefaultSampler'))
+    cfg.update({f'{evaluate}_dataloader': data, f'{evaluate}_cfg': {},
+                f'{evaluate}_evaluator': dict(type='NoFigures')})
+    runner = CheckedRunner.from_cfg(cfg)
+    getattr(runner, evaluate)()
+    expected = load_checkpoint_file(folder / 'iter_9.pth')['state_dict']
+    for name, value in runner.model.state_dict().items():
+        assert torch.equal(value, expected[name]), name
+    LOADED.clear()
+    runner.train()
+    # A validation follows the last epoch.
+    assert LOADED[:12] == whole[18:] and runner.iter == 15
+    # What was trained is not replaced by what was loaded.
+    trained = {name: value.clone() for name, value in runner.model.state_dict().items()}
+    getattr(runner, evaluate)()
+    assert all(map(torch.equal, trained.values(), runner.model.state_dict().values()))
+
+    cfg.update(work_dir=str(tmp_path / 'empty'), load_from=None)
+    getattr(CheckedRunner.from_cfg(cfg), evaluate)()
+    assert any('no checkpoint in' in line and 'start are evaluated' in line for line in said)
 
 
 def test_version_in_checkpoint_and_log(tmp_path):

@@ -98,6 +98,20 @@ def test_classifications_are_drawn_with_and_without_files(tmp_path, capsys):
     assert 'Pictures: 2' in capsys.readouterr().out
 
 
+def test_images_that_the_data_set_does_not_list(tmp_path):
+    data = Images(tmp_path / 'data')
+    before = (tmp_path / 'data/a/1.png').read_bytes()
+    hook = SavePicturesHook(str(tmp_path / 'out'))
+    hook.before_test(runner_of([], 'mmpretrain'))
+    # No size packed either.
+    sample = DataSample(metainfo=dict(img_path=data.paths[0]))
+    hook.after_test_iter(runner_of([], 'mmpretrain'), 0, {}, [
+        sample.set_pred_score(torch.tensor([.2, .8])).set_pred_label(1)])
+    assert (tmp_path / 'data/a/1.png').read_bytes() == before
+    name, = hook.written
+    assert (tmp_path / 'out' / name).is_file() and name.endswith('data/a/1.png')
+
+
 def test_pictures_do_not_replace_images(tmp_path):
     data = Images(tmp_path / 'data')
     hook = SavePicturesHook(str(tmp_path / 'data'))

@@ -30,6 +30,19 @@ def test_folders_are_searched_in_any_case_of_suffix(folder):
     assert len(set(targets.values())) == 4 and targets['in/film.MP4'] == 'pictures/film.MP4'
 
 
+def test_links_and_results_of_earlier_runs(folder):
+    (folder / 'elsewhere').mkdir()
+    (folder / 'elsewhere/c.png').write_bytes(b'x')
+    os.symlink('../elsewhere', 'in/linked')
+    os.symlink('.', 'in/loop')
+    assert find_sources('in', 'in/out').images == [
+        'in/IMG_1.JPG', 'in/b.png', 'in/linked/c.png', 'in/sub/b.png']
+    found = find_sources('in/*/*.png', 'in/out')
+    assert 'in/out/old.png' not in found.images and 'in/sub/b.png' in found.images
+    assert 'in/out/old.png' in find_sources('in/*/*.png').images
+    assert find_sources('in/*.png', 'in').images == ['in/b.png']
+
+
 def test_patterns_single_files_and_cameras(folder):
     assert find_sources('in/*.png').images == ['in/b.png']
     assert find_sources('in/**/b.png').name('in/sub/b.png') == 'sub/b.png'

@@ -1,4 +1,5 @@
 """An old checkpoint is removed when the new one is safe."""
+import inspect
 import itertools
 import os
 import shutil
@@ -45,7 +46,16 @@ class SafeCheckpointHook(CheckpointHook):
 
     Args:
         **kwargs: All arguments of :class:`mmengine.hooks.CheckpointHook`.
+
+    Raises:
+        TypeError: If an argument is not one of these, which mmengine notices when it saves.
     """
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        for name in set(self.args) - set(inspect.signature(Runner.save_checkpoint).parameters):
+            raise TypeError(f'SafeCheckpointHook.__init__() got an unexpected keyword argument '
+                            f'{name!r}')
 
     def before_train(self, runner: Runner) -> None:
         """Set earlier checkpoints aside and prepare saving."""

@@ -106,7 +106,7 @@ test_evaluator = dict(
     ann_file=data_root + 'annotations/instances_val.json',
     metric=['bbox', 'segm'])
 
-train_cfg = dict(type='RepeatableIterLoop', max_iters=650)
+train_cfg = dict(type='RepeatableIterLoop', max_iters=750)
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
     type='OptimWrapper',
@@ -114,7 +114,7 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=10))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.05, by_epoch=False, begin=0, end=50),
-    dict(type='CosineAnnealingLR', by_epoch=False, begin=50, end=650, eta_min=1e-5),
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=50, end=750, eta_min=1e-5),
 ]
 default_hooks = dict(
     logger=dict(interval=10),
