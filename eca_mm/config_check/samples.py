@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from eca_mm.utils.errors import UserError
 
 # What mmdet's heads read to give boxes in the size of the original image.
-_SIZES = ('ori_shape', 'img_shape', 'scale_factor')
+_SIZES = ('ori_shape', 'img_shape')
 
 
 def check_sample(sample: Any, split: str, model: nn.Module) -> None:
@@ -37,7 +37,10 @@ def check_sample(sample: Any, split: str, model: nn.Module) -> None:
                             '(with_label=False?), or the pipeline drops it.')
         return
     if split != 'train':
-        absent = [key for key in _SIZES if key not in packed.metainfo]
+        # CenterNet's kind pads to a border instead of resizing.
+        resizes = getattr(model, 'with_bbox', False) and 'border' not in packed.metainfo
+        absent = [key for key in (*_SIZES, *['scale_factor'] * resizes)
+                  if key not in packed.metainfo]
         if absent:
             raise UserError(f'The samples lack {" and ".join(absent)}, without which predictions '
                             'cannot be given in the size of the image: name it in meta_keys of '

@@ -1,9 +1,14 @@
 """Problems that only show when data sets and model are built and run on an image."""
 import pytest
+import torch
+from mmdet.models import SingleStageDetector
+from mmdet.structures import DetDataSample
 from mmengine.registry import DefaultScope
+from torch import nn
 
 from eca_mm.config_check import building, check_config, pipelines
 from eca_mm.config_check.context import ConfigContext
+from eca_mm.config_check.samples import check_sample
 from tests.support import samples
 from tests.support.config_checks import NECK, changed, find, run
 
@@ -84,6 +89,19 @@ def test_samples_that_the_model_cannot_use(detector, split, change, problem):
     with DefaultScope.overwrite_default_scope('mmdet'):
         finding, = [f for f in building._data(context, context.model) if f.check == 'data']
     assert finding.where.startswith(f'{split}_dataloader.dataset') and problem in finding.message
+
+
+def test_samples_without_a_scale_that_heads_do_not_ask_for():
+    class Detector(SingleStageDetector):
+        def __init__(self):
+            nn.Module.__init__(self)
+
+    model = Detector()
+    sizes = dict(ori_shape=(8, 8), img_shape=(8, 8))
+    for metainfo in (sizes, dict(sizes, border=(0, 8, 0, 8))):
+        sample = dict(inputs=torch.zeros(3, 8, 8), data_samples=DetDataSample(metainfo=metainfo))
+        model.bbox_head = nn.Identity() if 'border' in metainfo else None
+        check_sample(sample, 'val', model)
 
 
 @pytest.mark.parametrize('step', [
