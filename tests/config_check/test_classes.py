@@ -14,6 +14,8 @@ def test_numbers_of_classes(detector, classifier):
     heads[1].num_classes = 4
     finding, = run(classes, changed(detector, {'model.roi_head.bbox_head': heads}))
     assert finding.where == 'model.roi_head.bbox_head.1.num_classes'
+    # Proposals are of one class, whatever the data's are.
+    assert run(classes, changed(detector, {'model.rpn_head.num_classes': 1})) == []
     # What the config leaves to mmdet is 80.
     config = copy.deepcopy(detector)
     del config.model.roi_head.bbox_head.num_classes

@@ -24,6 +24,7 @@ def test_nothing_is_lost_by_our_own_parts(name):
 
 @pytest.mark.parametrize(('text', 'where', 'expected', 'lost'), [
     ("runner_type = 'Runner'", 'runner_type', 'CheckedRunner', 'weights that do not fit'),
+    ("runner_type = None", 'runner_type', 'CheckedRunner', "under other packages' tools"),
     ("default_hooks = dict(checkpoint=dict(type='CheckpointHook'))",
      'default_hooks.checkpoint.type', 'SafeCheckpointHook', 'full disk'),
     ("custom_hooks = [dict(type='EMAHook'), dict(type='KeepWorkDirHook')]", 'custom_hooks',

@@ -69,6 +69,8 @@ def test_a_learning_rate_of_ones_own(root, tmp_path):
     ({'train_cfg.max_epochs': 36}, 'param_scheduler.1.milestones', 'last milestone is 11 of 36'),
     ({'param_scheduler.1': dict(type='CosineAnnealingLR', T_max=150, begin=150, end=300)},
      'param_scheduler.1.begin', 'begins after 150 epochs, but training ends after 12'),
+    ({'param_scheduler.1': dict(type='ConstantLR', begin=12, end=24)},
+     'param_scheduler.1.begin', 'begins after 12'),
     ({'param_scheduler.1': dict(type='PolyLR', end=100)},
      'param_scheduler.1.end', 'before the 100'),
     ({'param_scheduler.1': dict(type='CosineAnnealingLR', T_max=100)},
@@ -100,6 +102,8 @@ def test_schedules_and_hooks_that_do_not_fit(detector, changes, where, problem):
 
 @pytest.mark.parametrize('scheduler', [
     dict(type='CosineAnnealingLR', T_max=12, end=12),
+    dict(type='MultiStepLR', milestones=[7]),
+    dict(type='ExponentialLR', gamma=.9, end=float('inf')),
     dict(type='CosineAnnealingLR', T_max=6, begin=6, end=12, convert_to_iter_based=True),
     # A length in iterations is not known here.
     dict(type='LinearLR', start_factor=.001, by_epoch=False, begin=0, end=500)])
@@ -127,6 +131,8 @@ def test_a_difference_of_accuracies_and_losses_is_on_their_scale(classifier):
     ({'default_hooks.checkpoint.save_best': 'bbox_mAP'}, 'default_hooks.checkpoint.save_best'),
     ({'default_hooks.checkpoint.save_best': ['coco/bbox_mAP', 'accuracy/top1']},
      'default_hooks.checkpoint.save_best'),
+    ({'default_hooks.checkpoint.save_best': 'accuracy/top1',
+      'custom_hooks': [dict(type='ValLossHook')]}, 'default_hooks.checkpoint.save_best'),
     ({'custom_hooks': [dict(type='EarlyStoppingHook', monitor='bbox_mAP', min_delta=.001)]},
      'custom_hooks.0.monitor')])
 def test_metrics_that_nobody_computes(detector, changes, where):

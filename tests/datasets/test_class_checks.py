@@ -77,8 +77,9 @@ def test_labels_without_names(tmp_path):
         data = DATASETS.build(dict(type='CustomDataset', data_root=str(tmp_path), pipeline=[],
                                    ann_file='labels.txt'))
     check_heads(network(head=5), data)
-    with pytest.raises(UserError, match='num_classes=2, .*labels.txt has labels up to 4'):
-        check_heads(network(head=2), RepeatDataset(data, 2))
+    for number in (2, 4):
+        with pytest.raises(UserError, match=f'={number}, .*labels.txt has labels up to 4'):
+            check_heads(network(head=number), RepeatDataset(data, 2))
 
 
 def test_splits_must_have_the_same_classes(root):
