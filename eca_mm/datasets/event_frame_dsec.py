@@ -1,6 +1,7 @@
 """DSEC in COCO's format: the published CSV labels, or those of DSEC-Detection."""
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -27,9 +28,32 @@ from .event_frame_records import (
 )
 from .event_frame_splits import CSV_CLASSES, CSV_SPLIT, DET_CLASSES, DET_SPLIT
 from .event_frame_tracks import read_tracks
+from .image_header import stated_size
 from .loading import LoadImage
 
-SIZE = (480, 640)
+# Of the event camera and of the frame camera.
+SIZE, FRAME_SIZE = (480, 640), (1080, 1440)
+
+
+def check_frame_size(path: Path) -> None:
+    """Make sure that an aligned frame has the size of the event camera, by its header.
+
+    Args:
+        path (Path): A PNG file.
+
+    Raises:
+        UserError: If it has another size.
+    """
+    with open(path, 'rb') as file:
+        found = stated_size(file.read(64))
+    # What is not known by its header is found when it is loaded.
+    if found is not None and found[::-1] != SIZE:
+        raise _wrong_size(path, found[::-1], SIZE)
+
+
+def _wrong_size(path: Path, found: tuple, expected: tuple) -> UserError:
+    return UserError(f'Frame {path} has {found[1]} x {found[0]} pixels, but DSEC has '
+                     f'{expected[1]} x {expected[0]} there; download it again.')
 
 
 class Recording:
@@ -59,6 +83,9 @@ class Recording:
     def span(self) -> tuple[int, int]:
         """First and last moment of the recording in microseconds."""
         with DSECEventFile(self.folder / 'events/left/events.h5') as file:
+            if file.start > file.end:
+                raise UserError(f'Event file {file.path} begins at {file.start} us and ends at '
+                                f'{file.end} us, so its times are not sorted; download it again.')
             return file.start, file.end
 
     @cached_property
@@ -87,8 +114,11 @@ class Recording:
                 raise UserError(f'Frame {source} is missing; fetch the images of {self.name}, '
                                 f'rectified or in the {view} view.')
             frame = LoadImage()({'img_path': str(source)})['img']
+            if frame.shape[:2] != FRAME_SIZE:
+                raise _wrong_size(source, frame.shape[:2], FRAME_SIZE)
             warped = warp_frame(frame, self._places(view))
             write_atomically(cv2.imencode('.png', warped)[1].tobytes(), self.root / name)
+        check_frame_size(self.root / name)
         return name
 
     def _places(self, view: str) -> np.ndarray:
@@ -132,7 +162,8 @@ def convert_dsec(root: str | os.PathLike,
             annotation file is there already.
         ValueError: If the view is unknown or the window is empty.
     """
-    if view not in (None, *VIEWS) or window_ms <= 0:
+    is_window = isinstance(window_ms, int | float) and 0 < window_ms < math.inf
+    if view not in (None, *VIEWS) or not is_window:
         raise ValueError(f'view is {view!r} and window_ms {window_ms!r}, but one of {VIEWS} and a '
                          'positive number are expected.')
     root = Path(root)
@@ -151,6 +182,9 @@ def convert_dsec(root: str | os.PathLike,
     for part, name in names.items():
         if found.get(part):
             write_split(out, name, part, found[part], classes, report)
+    if not report.files and report.problems:
+        reasons = ', '.join(f'{count:,} {reason}' for reason, count in report.problems.items())
+        raise UserError(f'No frame of {root} is left for an annotation file: {reasons}.')
     if not report.files:
         raise UserError(f'{root} has none of the {sum(map(len, split.values()))} sequences of '
                         f'{"the labels" if labels else "DSEC-Detection"}, such as '
@@ -194,8 +228,11 @@ def _csv_frames(root: Path, split: dict, view: str, window: int, report: Report,
         part, recording = recordings[match[1]]
         index = int(match[2])
         published = f'transformed_images/{match[1]}/images/left/rectified/{index:06d}.png'
-        image = (published if view == 'rectified' and (root / published).is_file()
-                 else recording.aligned_frame(index, view))
+        if view == 'rectified' and (root / published).is_file():
+            image = published
+            check_frame_size(root / image)
+        else:
+            image = recording.aligned_frame(index, view)
         frame: Frame | None = None
         if npz is not None and not (root / npz / name).is_file():
             report.problems['labelled frames without a voxel grid, left out'] += 1

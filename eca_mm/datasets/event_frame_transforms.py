@@ -65,9 +65,17 @@ class LoadEvents(BaseTransform):
             dict: The sample with its events.
 
         Raises:
-            UserError: If the file cannot be used, has another size than the frame, or if the
-                window lies outside of the recording.
+            UserError: If the file cannot be used, has another size than the frame, if the window
+                lies outside of the recording, or the sample does not say where its events are.
         """
+        needed = ['event_path', 'height', 'width']
+        if not str(results.get('event_path')).endswith('.npz'):
+            needed += ['event_window', 'view']
+            needed += ['rectify_map_path'] * (results.get('view') == 'rectified')
+        lacking = [key for key in needed if results.get(key) is None]
+        if lacking:
+            raise UserError(f'LoadEvents got no {lacking[0]!r} for {results.get("img_path")}; use '
+                            'EventFrameDataset, whose samples have it.')
         path, size = results['event_path'], (results['height'], results['width'])
         if path.endswith('.npz'):
             results['voxels'] = _read_grid(path, size)
@@ -131,7 +139,8 @@ class EventsToVoxelGrid(BaseTransform):
     def __init__(self, bins: int = 5, window_ms: float = 50) -> None:
         if isinstance(bins, bool) or not isinstance(bins, int) or bins < 1:
             raise ValueError(f'bins is {bins!r}, but must be a positive integer.')
-        if not 0 < window_ms < math.inf:
+        if isinstance(window_ms, bool) or not isinstance(window_ms, int | float) or not (
+                0 < window_ms < math.inf):
             raise ValueError(f'window_ms is {window_ms!r}, but must be positive and finite.')
         self.bins, self.window_ms = bins, window_ms
 

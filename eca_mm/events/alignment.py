@@ -158,7 +158,20 @@ def rectify_events(events: Events, rectify_map: np.ndarray) -> Events:
 
     Returns:
         Events: With fractional places, some of which may lie outside of the sensor.
+
+    Raises:
+        ValueError: If the map has another shape, or an event is not on one of its pixels.
     """
+    shape = np.shape(rectify_map)
+    if len(shape) != 3 or shape[2] != 2:
+        raise ValueError(f'The rectify_map has the shape {shape}, but must have (H, W, 2).')
+    if not len(events):
+        return Events(*[np.zeros(0, np.float32)] * 2, events.t, events.polarity)
+    for name, values, size in (('x', events.x, shape[1]), ('y', events.y, shape[0])):
+        if values.dtype.kind not in 'ui' or values.min() < 0 or values.max() >= size:
+            raise ValueError(f'The events have {name} from {values.min()} to {values.max()} of the '
+                             f'type {values.dtype}, but must lie on whole pixels from 0 to '
+                             f'{size - 1}, those of the rectify_map.')
     place = rectify_map[events.y, events.x]
     return Events(place[:, 0], place[:, 1], events.t, events.polarity)
 
@@ -205,6 +218,15 @@ def warp_frame(frame: np.ndarray, places: np.ndarray) -> np.ndarray:
 
     Returns:
         np.ndarray: Of shape (H, W) or (H, W, 3); black where the frame does not reach.
+
+    Raises:
+        ValueError: If the frame is not a picture, or the places have another shape.
     """
+    # OpenCV crashes without a frame.
+    if not isinstance(frame, np.ndarray) or frame.ndim not in (2, 3) or not frame.size:
+        raise ValueError(f'The frame has the shape {np.shape(frame)}, but must be a picture of '
+                         "shape (H', W') or (H', W', 3).")
+    if places.ndim != 3 or places.shape[2] != 2:
+        raise ValueError(f'places has the shape {places.shape}, but must have (H, W, 2).')
     return cv2.remap(frame, places.astype(np.float32), None, cv2.INTER_LINEAR,
                      borderMode=cv2.BORDER_CONSTANT, borderValue=0)

@@ -95,8 +95,12 @@ class DSECEventFile:
                 polarity.
             ValueError: If ``t1`` lies before ``t0``, or a time is not a finite number.
         """
-        if not (math.isfinite(t0) and math.isfinite(t1) and t0 <= t1):
-            raise ValueError(f'The window from t0={t0} to t1={t1} is not one of two times, the '
+        try:
+            is_window = math.isfinite(t0) and math.isfinite(t1) and t0 <= t1
+        except (TypeError, OverflowError):
+            is_window = False
+        if not is_window:
+            raise ValueError(f'The window from t0={t0!r} to t1={t1!r} is not one of two times, the '
                              'earlier one first.')
         self._open()
         first, last = math.ceil(t0 - self._offset), math.ceil(t1 - self._offset)

@@ -30,16 +30,24 @@ def simulate_events(pictures: Iterable[np.ndarray],
         Events: Sorted by time; ``x`` and ``y`` are uint16, ``t`` int64, ``polarity`` uint8.
 
     Raises:
-        ValueError: If the threshold is not positive or the times do not ascend.
+        ValueError: If the threshold is not positive, the rate is negative, the times do not ascend,
+            or a picture has another shape than the first, or values that are negative or not
+            finite.
     """
-    if not threshold > 0:
-        raise ValueError(f'threshold is {threshold!r}, but must be positive.')
+    if not threshold > 0 or not noise_rate >= 0:
+        raise ValueError(f'threshold is {threshold!r} and noise_rate {noise_rate!r}, but the '
+                         'first must be positive and the second not negative.')
     parts: list[tuple] = []
     reference: np.ndarray | None = None
     before, previous = 0., np.zeros(0)
     for picture, now in zip(pictures, times, strict=True):
+        light = np.asarray(picture, np.float64)
+        if light.ndim != 2 or not ((light >= 0) & (light < np.inf)).all() or (
+                reference is not None and light.shape != reference.shape):
+            raise ValueError(f'The picture at {now} us has the shape {light.shape}; pictures of '
+                             'one shape (H, W) and finite values from 0 on are expected.')
         # The offset keeps black pixels from firing without end.
-        level = np.log(np.asarray(picture, np.float64) + 1e-2)
+        level = np.log(light + 1e-2)
         if reference is None:
             reference = level.copy()
         else:

@@ -59,26 +59,48 @@ def voxel_grid(x: np.ndarray | Tensor,
         ValueError: If the arrays are not one-dimensional and of the same length, a size is not a
             positive integer, t1 lies before t0, or one of them is not finite.
     """
-    shapes = [tuple(value.shape) for value in (x, y, t, polarity)]
-    if len(set(shapes)) > 1 or len(shapes[0]) != 1:
-        raise ValueError(f'x, y, t and polarity have the shapes {shapes}, but must be '
-                         'one-dimensional and of the same length.')
+    x, y, t, polarity = events = _checked(x=x, y=y, t=t, polarity=polarity)
     for name, value in (('bins', bins), ('height', height), ('width', width)):
-        if isinstance(value, bool) or int(value) != value or value < 1:
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise ValueError(f'{name} is {value!r}, but must be a positive integer.')
     for name, time in (('t0', t0), ('t1', t1)):
-        if time is not None and not math.isfinite(time):
-            raise ValueError(f'{name} is {time}, but must be a finite time.')
+        if time is not None and not _is_finite(time):
+            raise ValueError(f'{name} is {time!r}, but must be a finite time.')
     if t0 is not None and t1 is not None and t1 < t0:
         raise ValueError(f't1 is {t1}, which lies before t0, {t0}.')
     shape = bins, height, width
     if not isinstance(t, Tensor):
         return _numpy_grid(x, y, t, polarity, shape, t0, t1)
-    events = x, y, t, polarity
     if all(map(_is_array, events)):
         # On a CPU NumPy's additions are several times as fast as index_add.
         return torch.from_numpy(_numpy_grid(*(v.numpy() for v in events), shape, t0, t1))
     return _torch_grid(*events, shape, t0, t1)
+
+
+def _checked(**events: _Array) -> list[_Array]:
+    """The fields of events as arrays or tensors of numbers, of one length."""
+    tensors = [isinstance(value, Tensor) for value in events.values()]
+    if any(tensors) != all(tensors):
+        kinds = ', '.join(type(value).__name__ for value in events.values())
+        raise ValueError(f'x, y, t and polarity are {kinds}, but must be all arrays or all '
+                         'tensors.')
+    found = list(events.values()) if all(tensors) else [np.asarray(v) for v in events.values()]
+    shapes = [tuple(value.shape) for value in found]
+    if len(set(shapes)) > 1 or len(shapes[0]) != 1:
+        raise ValueError(f'x, y, t and polarity have the shapes {shapes}, but must be '
+                         'one-dimensional and of the same length.')
+    for name, value in zip(events, found, strict=True):
+        # An empty list becomes an array of floats.
+        if value.is_complex() if all(tensors) else value.dtype.kind not in 'uibf':
+            raise ValueError(f'{name} has the type {value.dtype}, but must have real numbers.')
+    return found
+
+
+def _is_finite(time: Any) -> bool:
+    try:
+        return math.isfinite(time)
+    except (TypeError, OverflowError):
+        return False
 
 
 def _is_array(values: Tensor) -> bool:

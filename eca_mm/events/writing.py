@@ -20,16 +20,22 @@ def write_dsec_events(path: str | os.PathLike, events: Events, t_offset: int = 0
         t_offset (int): What is taken off the times in the file, in microseconds. Defaults to 0.
 
     Raises:
-        UserError: If h5py and hdf5plugin are not installed, or the file exists.
-        ValueError: If the times are not sorted, lie before the offset or more than 2^32
-            microseconds behind it, or the pixels are not whole numbers from 0 to 65535.
+        UserError: If h5py and hdf5plugin are not installed, the file exists, or its folder does
+            not.
+        ValueError: If the times are not whole or not sorted, lie before the offset or more than
+            2^32 microseconds behind it, or the pixels are not whole numbers from 0 to 65535.
     """
     h5py = hdf5()
     import hdf5plugin
 
     if os.path.lexists(path):
         raise UserError(f'{path} exists already; choose another file.')
-    t = np.asarray(events.t, np.int64) - t_offset
+    if not os.path.isdir(os.path.dirname(os.path.abspath(path))):
+        raise UserError(f'The folder of {path} does not exist; make it first.')
+    times = np.asarray(events.t)
+    if times.dtype.kind == 'f' and not (np.isfinite(times) & (times % 1 == 0)).all():
+        raise ValueError('The times must be whole microseconds.')
+    t = times.astype(np.int64) - t_offset
     if len(t) and (t[0] < 0 or (np.diff(t) < 0).any()):
         raise ValueError(f'The times are not sorted, or lie before the offset {t_offset}.')
     if len(t) and t[-1] >= 2**32:

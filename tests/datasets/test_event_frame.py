@@ -166,6 +166,17 @@ def test_steps_in_the_wrong_order():
         StackEvents()(dict(img=np.zeros((6, 7, 3))))
 
 
+@pytest.mark.parametrize('lacking', [
+    'event_path', 'height', 'event_window', 'view', 'rectify_map_path'])
+def test_samples_that_do_not_say_where_their_events_are(lacking):
+    sample = dict(event_path='a.h5', event_window=(0, 50_000), view='rectified', height=6, width=7,
+                  rectify_map_path='b.h5', img_path='a.png')
+    for other in ({lacking: None}, {}):
+        with pytest.raises(UserError, match=f"no '{lacking}' for a.png"):
+            LoadEvents()({key: value for key, value in {**sample, **other}.items()
+                          if other or key != lacking})
+
+
 def test_frame_and_grid_of_different_sizes():
     with pytest.raises(UserError, match='7 x 6 pixels, but its events 6 x 6'):
         StackEvents()(dict(img=np.zeros((6, 7, 3)), voxels=np.zeros((6, 6, 5)), img_path='a.png'))
@@ -174,7 +185,9 @@ def test_frame_and_grid_of_different_sizes():
 
 
 def test_bad_transform_arguments():
-    for options in (dict(bins=0), dict(bins=2.5), dict(window_ms=0), dict(window_ms=float('inf'))):
+    for options in (dict(bins=0), dict(bins=2.5), dict(window_ms=0), dict(window_ms=float('inf')),
+                    dict(window_ms='50'), dict(window_ms=None), dict(window_ms=True),
+                    dict(bins='5')):
         with pytest.raises(ValueError, match='must be'):
             EventsToVoxelGrid(**options)
 

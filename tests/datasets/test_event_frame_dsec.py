@@ -2,6 +2,7 @@
 import json
 
 import cv2
+import h5py
 import numpy as np
 import pytest
 
@@ -175,7 +176,8 @@ def test_times_that_do_not_ascend(tmp_path, times, message):
 
 
 def test_bad_arguments(dsec):
-    for options in (dict(view='frame'), dict(window_ms=0)):
+    for options in (dict(view='frame'), dict(window_ms=0), dict(window_ms='5'),
+                    dict(window_ms=float('nan'))):
         with pytest.raises(ValueError, match='positive number'):
             convert_dsec(dsec, [dsec / 'labels.csv'], **options)
 
@@ -191,6 +193,35 @@ def test_bad_labels(dsec, tmp_path, line, message):
     with pytest.raises(UserError, match=message):
         convert_dsec(dsec, [tmp_path / 'labels.csv'], tmp_path / 'out')
     assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('name', [
+    'zurich_city_00_a/images/left/rectified/000001.png',
+    'zurich_city_00_a/images/left/rectified_events/000001.png',
+    'transformed_images/zurich_city_00_a/images/left/rectified/000001.png'])
+def test_frames_of_another_size(tmp_path, name):
+    write_sequence(tmp_path / 'zurich_city_00_a', frames=2)
+    (tmp_path / 'labels.csv').write_text('zurich_city_00_a/left/000001.npz,1,1,20,20,car\n')
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(tmp_path / name), np.zeros((64, 48, 3), np.uint8))
+    with pytest.raises(UserError, match='has 48 x 64 pixels, but DSEC has'):
+        convert_dsec(tmp_path, [tmp_path / 'labels.csv'])
+
+
+def test_a_recording_whose_ends_are_not_in_order(tmp_path):
+    write_sequence(tmp_path / 'thun_01_a', frames=2, aligned=True)
+    write_tracks(tmp_path / 'thun_01_a', [(1, 5, 5, 10, 20, 0)])
+    with h5py.File(tmp_path / 'thun_01_a/events/left/events.h5', 'r+') as file:
+        file['events/t'][...] = file['events/t'][()][::-1]
+    with pytest.raises(UserError, match='its times are not sorted'):
+        convert_dsec(tmp_path)
+
+
+def test_no_frame_is_left(tmp_path):
+    write_sequence(tmp_path / 'zurich_city_00_a', frames=2)
+    (tmp_path / 'labels.csv').write_text('zurich_city_00_a/left/000001.npz,1,1,20,20,car\n')
+    with pytest.raises(UserError, match='is left .* 1 labelled frames without a voxel grid'):
+        convert_dsec(tmp_path, [tmp_path / 'labels.csv'], npz='absent')
 
 
 def test_bad_tracks(tmp_path):

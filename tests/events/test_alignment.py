@@ -103,6 +103,26 @@ def test_rectified_events_keep_their_weight():
     np.testing.assert_allclose(grid[1:3, 2:4], [[.375, .125], [.375, .125]])
 
 
+@pytest.mark.parametrize(('x', 'y', 'shape', 'message'), [
+    ([8], [0], (6, 8, 2), 'x from 8 to 8'), ([0], [-1], (6, 8, 2), 'y from -1'),
+    ([1.5], [0], (6, 8, 2), 'whole pixels'), ([1], [0], (6, 8), 'H, W, 2')])
+def test_events_beside_the_map(x, y, shape, message):
+    events = Events(np.array(x), np.array(y), np.array([5]), np.array([1]))
+    with pytest.raises(ValueError, match=message):
+        rectify_events(events, np.zeros(shape))
+    nothing = events.select(slice(0))
+    if len(shape) == 3:
+        assert len(rectify_events(nothing, np.zeros(shape))) == 0
+
+
+@pytest.mark.parametrize(('frame', 'places'), [
+    (None, np.zeros((4, 4, 2))), (np.zeros((0, 0, 3), np.uint8), np.zeros((4, 4, 2))),
+    (np.zeros((4, 4), np.uint8), np.zeros((4, 4)))])
+def test_nothing_to_warp(frame, places):
+    with pytest.raises(ValueError, match='has the shape'):
+        warp_frame(frame, places)
+
+
 def test_rectify_map_file(tmp_path):
     values = np.random.default_rng(0).random((480, 640, 2)).astype(np.float32)
     for name, content in (('rectify_map', values), ('rectify_map', values[:10]), ('other', values)):

@@ -186,7 +186,8 @@ def test_other_ways_to_write_polarity(tmp_path, polarity):
     assert set(file.slice(0, 10**6).polarity.tolist()) == set(polarity.tolist())
 
 
-@pytest.mark.parametrize('window', [(5, 4), (float('nan'), 4), (0, float('inf'))])
+@pytest.mark.parametrize('window', [
+    (5, 4), (float('nan'), 4), (0, float('inf')), ('0', 4), (None, 4), (0, 10**400)])
 def test_impossible_windows(recording, window):
     with pytest.raises(ValueError, match='is not one of two times'):
         DSECEventFile(recording[0]).slice(*window)
@@ -221,6 +222,12 @@ def test_write_refuses(tmp_path):
         write_dsec_events(tmp_path / 'events.h5', events)
     with pytest.raises(ValueError, match='not sorted'):
         write_dsec_events(tmp_path / 'b.h5', events.select(slice(None, None, -1)))
+    with pytest.raises(UserError, match='does not exist'):
+        write_dsec_events(tmp_path / 'absent/b.h5', events)
+    for t in (np.nan, .5):
+        with pytest.raises(ValueError, match='whole microseconds'):
+            write_dsec_events(tmp_path / 'b.h5', Events(events.x, events.y, events.t + t,
+                                                        events.polarity))
     late = Events(events.x, events.y, events.t + 2**32, events.polarity)
     with pytest.raises(ValueError, match='raise t_offset'):
         write_dsec_events(tmp_path / 'b.h5', late)

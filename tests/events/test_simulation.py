@@ -41,3 +41,8 @@ def test_bad_arguments():
         simulate_events([np.ones((2, 2))] * 2, [5, 5], np.random.default_rng(0))
     with pytest.raises(ValueError, match='threshold'):
         simulate_events([], [], np.random.default_rng(0), threshold=0)
+    with pytest.raises(ValueError, match='noise_rate -1'):
+        simulate_events([], [], np.random.default_rng(0), noise_rate=-1)
+    for picture in (np.ones((3, 2)), np.full((2, 2), np.nan), np.full((2, 2), -1.), np.ones(2)):
+        with pytest.raises(ValueError, match='picture at 5 us'):
+            simulate_events([np.ones((2, 2)), picture], [0, 5], np.random.default_rng(0))

@@ -135,5 +135,23 @@ def test_bad_arguments():
         voxel_grid(x, x, x, x, 0, 4, 4)
     with pytest.raises(ValueError, match='before t0'):
         voxel_grid(x, x, x, x, 5, 4, 4, t0=5, t1=4)
-    with pytest.raises(ValueError, match='finite'):
-        voxel_grid(x, x, x, x, 5, 4, 4, t0=np.nan)
+    for t0 in (np.nan, 'now', 10**400):
+        with pytest.raises(ValueError, match='t0 is .* finite'):
+            voxel_grid(x, x, x, x, 5, 4, 4, t0=t0)
+    for bins in ('5', 5., np.nan, np.inf, None, True):
+        with pytest.raises(ValueError, match='bins is .* positive integer'):
+            voxel_grid(x, x, x, x, bins, 4, 4)
+    for other in (x.astype(str), x.astype(complex), x.astype(object), x.astype('M8[us]'),
+                  ['a', 'b', 'c']):
+        with pytest.raises(ValueError, match='t has the type .* real numbers'):
+            voxel_grid(x, x, other, x, 5, 4, 4)
+    with pytest.raises(ValueError, match='real numbers'):
+        voxel_grid(*[torch.ones(3, dtype=torch.complex64)] * 4, 5, 4, 4)
+    for mixed in ((x, x, torch.arange(3), x), (torch.arange(3), x, x, x)):
+        with pytest.raises(ValueError, match='all arrays or all tensors'):
+            voxel_grid(*mixed, 5, 4, 4)
+
+
+def test_lists():
+    assert voxel_grid([1, 2], [1, 2], [0, 5], [1, 0], 2, 4, 4).sum() == 0
+    assert not voxel_grid([], [], [], [], 2, 4, 4).any()
