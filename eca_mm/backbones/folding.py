@@ -18,6 +18,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from eca_mm.layers.channel_attention import has_hooks
+from eca_mm.ops.clamp import InferenceReLU6
 from eca_mm.ops.forms import Fused
 from eca_mm.ops.inference_block import (
     InferenceBlock,
@@ -67,22 +69,32 @@ def switch_to_deploy(model: nn.Module, fused: Fused = 'auto') -> nn.Module:
     if left:
         warnings.warn('These modules have no known inference form and are left as they are: '
                       + ', '.join(left), UserWarning, stacklevel=3)
-    _to_channels_last(model)
+    _prepare_for_cpu(model)
     for module in model.modules():
         if isinstance(module, InferenceBlockTail):
             module.fused = fused
     return model
 
 
-def _to_channels_last(model: nn.Module) -> None:
-    """Have convolutions on the CPU compute in channels_last.
+def _prepare_for_cpu(model: nn.Module) -> None:
+    """Have convolutions on the CPU compute in channels_last, and ReLU6 in one pass.
 
     oneDNN reads and writes that format as it is and copies every map in the other one. The output
     of a convolution takes the format of its weight.
     """
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d) and module.weight.device.type == 'cpu':
-            module.weight.data = module.weight.data.to(memory_format=torch.channels_last)
+    weights = [m.weight for m in model.modules() if isinstance(m, nn.Conv2d)]
+    for weight in weights:
+        if weight.device.type == 'cpu':
+            weight.data = weight.data.to(memory_format=torch.channels_last)
+    if not any(weight.device.type == 'cpu' for weight in weights):
+        return
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            # The ends of blocks have to know theirs, for other devices.
+            if isinstance(module, InferenceBlockTail):
+                continue
+            if type(child) is nn.ReLU6 and not has_hooks(child) and 'forward' not in vars(child):
+                setattr(module, name, InferenceReLU6(child.inplace).train(child.training))
 
 
 def to_inference_form(model: nn.Module) -> nn.Module:
@@ -110,7 +122,7 @@ def _converted(module: nn.Module, uses: Counter) -> nn.Module:
     if form is not None:
         form = _converted(form, uses)
         # What folding has left of the normalisations; on small maps every call counts.
-        layers = [layer for layer in form.branch if not isinstance(layer, nn.Identity)]
+        layers = [part for layer in form.branch for part in _parts(layer)]
         form.branch = nn.Sequential(*layers)
         return form
     for name, child in module.named_children():
@@ -125,6 +137,16 @@ def _converted(module: nn.Module, uses: Counter) -> nn.Module:
             and any(isinstance(m, InferenceBlock) for m in module)):
         return InferenceStage(*module)
     return module
+
+
+def _parts(layer: nn.Module) -> list[nn.Module]:
+    """The layers that one of mmcv's ConvModules calls, without what folding has left."""
+    if (type(layer) is ConvModule and _defines_forward(layer) is ConvModule
+            and layer.order == ('conv', 'norm', 'act') and not layer.with_explicit_padding
+            and not (layer.with_norm and not isinstance(layer.norm, nn.Identity))
+            and layer.efficient_conv_bn_eval_forward is None and not has_hooks(layer)):
+        return [layer.conv, *[layer.activate][:layer.with_activation]]
+    return [] if isinstance(layer, nn.Identity) else [layer]
 
 
 def _inference_form(module: nn.Module) -> InferenceBlock | None:

@@ -4,6 +4,7 @@ from typing import NamedTuple
 from .comparison import DEFAULT_ENTRIES, compare
 from .counting import measure_counts
 from .event_grids import measure_event_grids
+from .grid import measure_grid
 from .networks import parse_entry
 from .paper_speed import compare_with_paper
 from .report import Report, comparison_report
@@ -16,8 +17,9 @@ class Defaults(NamedTuple):
     """The default settings of a mode.
 
     Attributes:
-        batch (int): Number of images.
-        shape (tuple[int, int]): Their height and width in pixels (scaling: of the map).
+        batch (int): Number of images; 0 for several.
+        shape (tuple[int, int]): Their height and width in pixels (scaling: of the map); (0, 0) for
+            several.
         min_time (float): See :func:`~eca_mm.benchmark.timing.time_in_turns`.
     """
 
@@ -29,7 +31,8 @@ class Defaults(NamedTuple):
 MODES = {'infer': Defaults(16, (224, 224), 3.), 'train': Defaults(8, (224, 224), 3.),
          'detector': Defaults(1, (800, 1344), 3.), 'paper': Defaults(8, (224, 224), 3.),
          'scaling': Defaults(16, (56, 56), .3), 'roofline': Defaults(16, (224, 224), 1.),
-         'count': Defaults(64, (224, 224), 0.), 'events': Defaults(1, (480, 640), 1.)}
+         'count': Defaults(64, (224, 224), 0.), 'events': Defaults(1, (480, 640), 1.),
+         'grid': Defaults(0, (0, 0), 1.)}
 
 
 def run_mode(mode: str, models: list[str] | None, settings: Settings, **timing) -> Report:
@@ -50,7 +53,8 @@ def run_mode(mode: str, models: list[str] | None, settings: Settings, **timing) 
     if mode == 'count':
         return measure_counts(models, settings)
     special = {'paper': compare_with_paper, 'scaling': measure_scaling,
-               'roofline': measure_roofline, 'events': measure_event_grids}
+               'roofline': measure_roofline, 'events': measure_event_grids,
+               'grid': measure_grid}
     if mode in special:
         return special[mode](models, settings, **timing)
     entries = [parse_entry(name, settings.training) for name in models or DEFAULT_ENTRIES[mode]]

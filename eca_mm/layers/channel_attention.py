@@ -148,10 +148,10 @@ def supports_fused_tail(attention: nn.Module | None) -> TypeGuard[ChannelAttenti
     """
     if not isinstance(attention, ChannelAttention):
         return False
-    cls = type(attention)
+    cls, own = type(attention), vars(attention)
     return (cls.gate is ChannelAttention.gate and cls.forward is ChannelAttention.forward
-            and 'gate' not in vars(attention) and 'forward' not in vars(attention)
-            and not is_fx_tracing() and not any(map(has_hooks, attention.modules())))
+            and 'gate' not in own and 'forward' not in own
+            and not is_fx_tracing() and not is_watched(attention))
 
 
 def has_hooks(module: nn.Module) -> bool:
@@ -163,8 +163,30 @@ def has_hooks(module: nn.Module) -> bool:
     Returns:
         bool: Whether it has forward or backward hooks, its own or those of all modules.
     """
+    return _has_own_hooks(module) or _has_global_hooks()
+
+
+def is_watched(module: nn.Module) -> bool:
+    """Tell whether a module or a part of it has hooks that its call would trigger.
+
+    Args:
+        module (nn.Module): Any module.
+
+    Returns:
+        bool: Whether one of them has forward or backward hooks, or all modules have.
+    """
+    return _has_global_hooks() or _has_hooks_inside(module)
+
+
+def _has_hooks_inside(module: nn.Module) -> bool:
+    # Not by modules(), which takes several times as long; this runs in every block.
+    return _has_own_hooks(module) or any(
+        part is not None and _has_hooks_inside(part) for part in module._modules.values())
+
+
+def _has_own_hooks(module: nn.Module) -> bool:
     return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks
-                or module._backward_pre_hooks or _has_global_hooks())
+                or module._backward_pre_hooks)
 
 
 def _has_global_hooks() -> bool:

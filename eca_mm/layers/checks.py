@@ -102,9 +102,16 @@ def is_traced() -> bool:
     return torch.jit.is_tracing() or is_fx_tracing()
 
 
+# The old name warns on torch 2.12; torch 2.1 has no other.
+_asks_fx = (getattr(torch.fx._symbolic_trace, 'is_fx_symbolic_tracing', None)
+            or torch.fx._symbolic_trace.is_fx_tracing)
+
+
 def is_fx_tracing() -> bool:
     """Whether torch.fx records the operations, with proxies instead of tensors."""
-    tracer = torch.fx._symbolic_trace
-    # The old name warns on torch 2.12; torch 2.1 has no other.
-    ask = getattr(tracer, 'is_fx_symbolic_tracing', None) or tracer.is_fx_tracing
-    return not is_compiling() and ask()
+    return not is_compiling() and _asks_fx()
+
+
+def is_transformed() -> bool:
+    """Whether vmap or another of torch.func's transformations sees the operations."""
+    return torch._C._functorch.peek_interpreter_stack() is not None

@@ -30,6 +30,8 @@ def block_form(x: Tensor, fused: Fused) -> Form | None:
     if not fused:
         return None
     device = x.device.type
+    if device == 'cpu' and not interpreted():
+        return 'cpu'
     half_or_single = x.dtype in (torch.float32, torch.float16, torch.bfloat16)
     if half_or_single and accelerated_ops.HAS_CUSTOM_OPS:
         if device == 'meta' or (device == 'cpu' and interpreted()):

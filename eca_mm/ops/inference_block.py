@@ -1,9 +1,13 @@
 """Residual blocks and stages as they run at inference time: without normalisations."""
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from eca_mm.layers.channel_attention import has_hooks
+from eca_mm.layers.checks import is_captured
 
+from .bn_reductions import is_channels_last
+from .cpu_inference import LARGE_BYTES, treats_samples_alone
 from .inference_block_tail import InferenceBlockTail
 
 
@@ -39,12 +43,54 @@ class InferenceBlock(nn.Module):
         Returns:
             Tensor: Output of shape (N, C_out, H / stride, W / stride).
         """
+        step = self._slice_length(x)
+        if step is not None:
+            return self._in_slices(x, step, overwrite)
         out = self.branch(x)
         if not self.shortcut:
             return self.tail(out, None)
         if self.downsample is None:
             return self.tail(out, x, overwrite)
         return self.tail(out, self.downsample(x), overwrite=True)
+
+    def _slice_length(self, x: Tensor) -> int | None:
+        """How many samples to compute at a time; None for all of them."""
+        if is_captured() or len(x) < 2 or not self.tail.runs_on_cpu(x):
+            return None
+        sample = int(self._widest() * x.size(2) * x.size(3)) * x.element_size()
+        parts = self.branch, self.downsample, self.tail.conv, self.tail.activation
+        if len(x) * sample <= LARGE_BYTES or not all(map(treats_samples_alone, parts)):
+            return None
+        return min(max(1, LARGE_BYTES // 2 // sample), len(x))
+
+    def _widest(self) -> float:
+        """Size of the branch's largest map beside that of one channel of the input."""
+        area, widest = 1, 0.
+        for layer in self.branch.modules():
+            if isinstance(layer, nn.Conv2d):
+                area *= layer.stride[0] * layer.stride[1]
+                widest = max(widest, layer.out_channels / area)
+        return widest
+
+    def _in_slices(self, x: Tensor, step: int, overwrite: bool) -> Tensor:
+        """Compute some samples at a time, so that the branch's maps stay in memory that it has."""
+        passed_on = self.shortcut and self.downsample is None
+        out = x if passed_on and overwrite else None
+        for part in (slice(i, i + step) for i in range(0, len(x), step)):
+            z, identity = self.branch(x[part]), None
+            if self.shortcut:
+                identity = x[part] if self.downsample is None else self.downsample(x[part])
+            given = None if out is None else out[part]
+            result = self.tail(z, identity, overwrite or not passed_on, given)
+            if out is None:
+                layout = (torch.channels_last if is_channels_last(result)
+                          else torch.contiguous_format)
+                out = torch.empty((len(x), *result.shape[1:]), dtype=result.dtype,
+                                  memory_format=layout)
+            if given is None or result is not given:
+                out[part] = result
+        assert out is not None
+        return out
 
 
 class InferenceStage(nn.Sequential):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from mmengine.registry import MODELS
 from timm.layers import EcaModule
 
+from eca_mm.benchmark.counting import OperationCounter
 from eca_mm.layers import ECALayer, eca_kernel_size
 from tests.conftest import needs_half_on_cpu
 
@@ -177,3 +178,43 @@ class TestECALayer:
     def test_bad_input(self, shape):
         with pytest.raises(ValueError, match=r'\(N, 16, H, W\)'):
             ECALayer(16)(torch.randn(shape))
+
+
+class TestGatesOfABatch:
+    """A batch is convolved as the rows of one image, in as many as PyTorch convolves itself."""
+
+    # 20480 values at most: one image, one of exactly that size, three, and rows that are too long.
+    SIZES = ((1, 24), (20, 1024), (33, 1024), (2, 20481))
+
+    @pytest.mark.parametrize('n, channels', SIZES)
+    @pytest.mark.parametrize('kernel_size', [1, 5, 9])
+    def test_equals_the_convolution(self, n, channels, kernel_size):
+        layer = ECALayer(channels, kernel_size).double()
+        y = torch.randn(n, channels, dtype=torch.float64, requires_grad=True)
+        grad = torch.randn(n, channels, dtype=torch.float64)
+        expected = layer.conv(y[:, None])[:, 0].sigmoid()
+        gate = layer.excite(y)
+        torch.testing.assert_close(gate, expected)
+        wanted = torch.autograd.grad(expected, (y, layer.conv.weight), grad)
+        found = torch.autograd.grad(gate, (y, layer.conv.weight), grad)
+        written_out = layer.excite_backward(y.detach(), grad, [layer.conv.weight])
+        for grads in (found, (written_out[1], *written_out[2])):
+            torch.testing.assert_close(grads, wanted)
+
+    def test_starts_two_operations(self):
+        layer, y = ECALayer(64), torch.randn(16, 64)
+        with torch.no_grad(), OperationCounter() as counter:
+            layer.excite(y)
+        assert set(counter.by_name) == {'aten.convolution.default', 'aten.sigmoid.default'}
+        assert counter.operations == 2
+
+    def test_rows_apart_in_memory(self):
+        layer = ECALayer(16)
+        y = torch.randn(16, 5).t()
+        torch.testing.assert_close(layer.excite(y), layer.excite(y.contiguous()))
+
+    def test_hooks_of_the_convolution_are_heard(self):
+        layer, seen = ECALayer(8), []
+        layer.conv.register_forward_hook(lambda *_: seen.append(1))
+        layer.excite(torch.randn(2, 8))
+        assert seen == [1]

@@ -23,17 +23,20 @@ def parse() -> argparse.Namespace:
     add('--mode', choices=MODES, default='infer', help='infer, train: classifiers; detector: '
         'whole test steps; paper: the speeds of Table 3; scaling: growth with N, C, H, W; '
         'roofline: stages beside what memory and arithmetic allow; count: operations and bytes of '
-        'backbones on an accelerator, exact and without one; events: voxel grids (default: infer)')
+        'backbones on an accelerator, exact and without one; events: voxel grids; grid: our '
+        'inference form beside the form as trained, for many batches, sizes and 1 and all threads '
+        '(default: infer)')
     add('--train', action='store_true', help='count: a training step rather than inference')
     add('--amp', action='store_true', help='count: with mixed precision (fp16)')
     add('--models', nargs='+', metavar='M', help='instead of the default: networks '
         '(eca_resnet50_fused, eca_mobilenet_v2 ...) or configs (a.py, a.py:fused); rows of Table 3 '
-        'for paper; attentions for scaling; one network for roofline; numpy, torch, '
-        'numpy_rectified, torch_rectified for events')
+        'for paper; attentions for scaling; one network for roofline; bare names (eca_resnet50) '
+        'for grid; numpy, torch, numpy_rectified, torch_rectified for events')
     add('--batch', type=positive, help='images (default: 16; training 8; detectors 1; '
-        'count 64); events: millions of them (default: 1)')
+        'count 64; grid 1 to 32); events: millions of them (default: 1)')
     add('--shape', nargs=2, type=positive, metavar=('H', 'W'), help='input size in pixels '
-        '(default: 224 224; detectors 800 1344; scaling: of the map, 56 56; events 480 640)')
+        '(default: 224 224; detectors 800 1344; scaling: of the map, 56 56; events 480 640; grid '
+        'also 320 320 and 800 1344)')
     add('--dtype', choices=DTYPES, default='fp32', help='training and detectors: mixed precision')
     add('--memory-format', choices=MEMORY_FORMATS, default='contiguous')
     add('--threads', type=positive, help="of the CPU (default: torch's choice)")
@@ -41,7 +44,7 @@ def parse() -> argparse.Namespace:
     add('--all-levels', action='store_true', help='end with the maps of all stages, not scores')
     add('--rounds', type=positive, default=9, help='each measures everything once (default: 9)')
     add('--min-time', type=float, metavar='S', help='more rounds if the fastest would be measured '
-        'for less than this many seconds (default: 3; scaling 0.3, roofline 1)')
+        'for less than this many seconds (default: 3; scaling 0.3, roofline and grid 1)')
     add('--chart', metavar='F.png', help='write a bar chart')
     args = parser.parse_args()
     if args.chart and not args.chart.endswith('.png'):
