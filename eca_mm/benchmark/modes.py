@@ -1,4 +1,5 @@
 """The modes of tools/analysis_tools/benchmark.py."""
+from collections.abc import Callable
 from typing import NamedTuple
 
 from .comparison import DEFAULT_ENTRIES, compare
@@ -52,9 +53,9 @@ def run_mode(mode: str, models: list[str] | None, settings: Settings, **timing) 
     """
     if mode == 'count':
         return measure_counts(models, settings)
-    special = {'paper': compare_with_paper, 'scaling': measure_scaling,
-               'roofline': measure_roofline, 'events': measure_event_grids,
-               'grid': measure_grid}
+    special: dict[str, Callable[..., Report]] = {
+        'paper': compare_with_paper, 'scaling': measure_scaling, 'roofline': measure_roofline,
+        'events': measure_event_grids, 'grid': measure_grid}
     if mode in special:
         return special[mode](models, settings, **timing)
     entries = [parse_entry(name, settings.training) for name in models or DEFAULT_ENTRIES[mode]]

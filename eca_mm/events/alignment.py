@@ -166,7 +166,8 @@ def rectify_events(events: Events, rectify_map: np.ndarray) -> Events:
     if len(shape) != 3 or shape[2] != 2:
         raise ValueError(f'The rectify_map has the shape {shape}, but must have (H, W, 2).')
     if not len(events):
-        return Events(*[np.zeros(0, np.float32)] * 2, events.t, events.polarity)
+        nowhere = np.zeros(0, np.float32)
+        return Events(nowhere, nowhere, events.t, events.polarity)
     for name, values, size in (('x', events.x, shape[1]), ('y', events.y, shape[0])):
         if values.dtype.kind not in 'ui' or values.min() < 0 or values.max() >= size:
             raise ValueError(f'The events have {name} from {values.min()} to {values.max()} of the '

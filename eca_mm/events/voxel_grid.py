@@ -73,8 +73,9 @@ def voxel_grid(x: np.ndarray | Tensor,
         return _numpy_grid(x, y, t, polarity, shape, t0, t1)
     if all(map(_is_array, events)):
         # On a CPU NumPy's additions are several times as fast as index_add.
-        return torch.from_numpy(_numpy_grid(*(v.numpy() for v in events), shape, t0, t1))
-    return _torch_grid(*events, shape, t0, t1)
+        return torch.from_numpy(_numpy_grid(
+            x.numpy(), y.numpy(), t.numpy(), polarity.numpy(), shape, t0, t1))
+    return _torch_grid(x, y, t, polarity, shape, t0, t1)
 
 
 def _checked(**events: _Array) -> list[_Array]:
@@ -91,7 +92,7 @@ def _checked(**events: _Array) -> list[_Array]:
                          'one-dimensional and of the same length.')
     for name, value in zip(events, found, strict=True):
         # An empty list becomes an array of floats.
-        if value.is_complex() if all(tensors) else value.dtype.kind not in 'uibf':
+        if value.is_complex() if isinstance(value, Tensor) else value.dtype.kind not in 'uibf':
             raise ValueError(f'{name} has the type {value.dtype}, but must have real numbers.')
     return found
 
