@@ -32,6 +32,12 @@ def changes_in(source: str) -> list[int]:
             # Undone at the end of the block.
             for inner in ast.walk(node):
                 inner.undone = True
+        elif isinstance(node, ast.Try) and node.finalbody:
+            # What is called again in the end is undone.
+            names_in_end = {_called(inner) for part in node.finalbody for inner in ast.walk(part)}
+            for inner in ast.walk(node):
+                if isinstance(inner, ast.Call) and _called(inner) in names_in_end:
+                    inner.undone = True
     for node in ast.walk(tree):
         if hasattr(node, 'undone'):
             continue
@@ -47,11 +53,16 @@ def changes_in(source: str) -> list[int]:
                             and 'environ' not in ast.unparse(part):
                         found.append(node.lineno)
         elif isinstance(node, ast.Call):
-            name = getattr(node.func, 'attr', getattr(node.func, 'id', ''))
+            name = _called(node)
             foreign = not node.args or ast.unparse(node.args[0]).partition('.')[0] in names
             if name in CALLS and (name != 'setattr' or foreign):
                 found.append(node.lineno)
     return found
+
+
+def _called(node):
+    func = getattr(node, 'func', None)
+    return getattr(func, 'attr', getattr(func, 'id', ''))
 
 
 def test_nothing_outside_of_the_folder_changes_other_packages():
@@ -68,6 +79,10 @@ def test_nothing_outside_of_the_folder_changes_other_packages():
     ('import warnings\nwith warnings.catch_warnings():\n    warnings.simplefilter("ignore")', []),
     ('import warnings\nwith warnings.catch_warnings():\n    warnings.showwarning = print', []),
     ('import mmcv\nsetattr(mmcv, "x", 1)', [2]),
+    ('import torch\ntorch.set_num_threads(1)', [2]),
+    ('import torch\ntry:\n    torch.set_num_threads(1)\nfinally:\n    torch.set_num_threads(2)',
+     []),
+    ('import torch\ntry:\n    torch.set_num_threads(1)\nfinally:\n    print(2)', [3]),
     ('import os\nos.environ["A"] = "1"', []),
     ('def f(module):\n    module.x = 1', []),
 ])
