@@ -97,7 +97,11 @@ def modulated_deform_conv_forward(input: Tensor, weight: Tensor, bias: Tensor, o
         group (int): Groups of the convolution.
         deformable_group (int): Groups of channels that share their offsets.
         with_bias (bool): Whether ``bias`` is added.
+
+    Of offsets and a mask that are larger than the output, mmcv reads the first numbers of each
+    image. DyHead's convolutions of the next level are trained that way.
     """
+    offset, mask = (_first_numbers(part, output.shape[2:]) for part in (offset, mask))
     output.copy_(_convolve(input, weight, offset, mask, bias if with_bias else None,
                            (stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w), group,
                            deformable_group))
@@ -120,12 +124,16 @@ def modulated_deform_conv_backward(input: Tensor, weight: Tensor, bias: Tensor, 
 
     The other arguments are those of the forward function.
     """
+    offset, mask = (_first_numbers(part, grad_output.shape[2:]) for part in (offset, mask))
     grads = _gradients(grad_output, input, weight, offset, mask, bias if with_bias else None,
                        (stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w), group,
                        deformable_group)
     for target, grad in zip((grad_input, grad_weight, grad_offset, grad_mask), grads[:4],
                             strict=True):
-        target.copy_(grad)
+        if target.shape == grad.shape:
+            target.copy_(grad)
+        else:
+            target.zero_().flatten(1)[:, :grad[0].numel()] = grad.flatten(1)
     if with_bias:
         grad_bias.copy_(grads[4])
 
@@ -202,8 +210,19 @@ def _arguments(input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | Non
     has_mask = mask is not None
     mask = mask if has_mask else input.new_zeros(len(input), 1)
     bias = bias if bias is not None else input.new_zeros(len(weight))
+    # torchvision's operator turns NaN into an address and ends the process; far outside of the
+    # map there is nothing, which is what mmcv's reads there.
+    offset = torch.nan_to_num(_computable(offset), nan=1e9)
     tensors = (_computable(tensor).contiguous() for tensor in (input, weight, offset, mask, bias))
     return (*tensors, *stride, *padding, *dilation, group, deformable_group, has_mask)
+
+
+def _first_numbers(tensor: Tensor, size: torch.Size) -> Tensor:
+    """``(N, C, *size)`` with the first numbers of each image of a larger ``(N, C, H, W)``."""
+    if tensor.shape[2:] == size or tensor.shape[2:].numel() < size.numel():
+        return tensor
+    number = tensor.size(1) * size.numel()
+    return tensor.flatten(1)[:, :number].reshape(*tensor.shape[:2], *size)
 
 
 def _computable(tensor: Tensor) -> Tensor:

@@ -59,13 +59,16 @@ def roi_align_forward(input: Tensor, rois: Tensor, output: Tensor, argmax_y: Ten
         pool_mode (int): 1, average pooling.
         aligned (bool): Whether pixel centres lie at half coordinates.
 
+    RoIs that are not finite, as a diverged network gives, become NaN.
+
     Raises:
         NotImplementedError: If ``pool_mode`` is 0, max pooling.
     """
     _check_average(pool_mode)
+    rois, invalid = _finite(rois)
     output.copy_(torch.ops.torchvision.roi_align(
-        _computable(input), _computable(rois), spatial_scale, aligned_height, aligned_width,
-        sampling_ratio, aligned))
+        _computable(input), rois, spatial_scale, aligned_height, aligned_width, sampling_ratio,
+        aligned).masked_fill(invalid, torch.nan))
 
 
 def roi_align_backward(grad_output: Tensor, rois: Tensor, argmax_y: Tensor, argmax_x: Tensor,
@@ -81,9 +84,10 @@ def roi_align_backward(grad_output: Tensor, rois: Tensor, argmax_y: Tensor, argm
     The other arguments are those of the forward function.
     """
     _check_average(pool_mode)
+    rois, invalid = _finite(rois)
     grad_input += torch.ops.torchvision._roi_align_backward(
-        _computable(grad_output), _computable(rois), spatial_scale, aligned_height, aligned_width,
-        *grad_input.shape, sampling_ratio, aligned)
+        _computable(grad_output).masked_fill(invalid, 0), rois, spatial_scale, aligned_height,
+        aligned_width, *grad_input.shape, sampling_ratio, aligned)
 
 
 def sigmoid_focal_loss_forward(input: Tensor, target: Tensor, weight: Tensor, output: Tensor,
@@ -127,6 +131,15 @@ def _focal_loss(logits: Tensor, target: Tensor, weight: Tensor, gamma: float,
 def _computable(tensor: Tensor) -> Tensor:
     """Half precision is computed in single: not every device has the operators for it."""
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+
+
+def _finite(rois: Tensor) -> tuple[Tensor, Tensor]:
+    """RoIs with zeros for those that are not finite, and ``(K, 1, 1, 1)``, which these are.
+
+    torchvision's operator would turn such a number into an address and end the process.
+    """
+    invalid = ~rois.isfinite().all(1, keepdim=True)
+    return _computable(rois).masked_fill(invalid, 0), invalid[..., None, None]
 
 
 def _check_average(pool_mode: int) -> None:

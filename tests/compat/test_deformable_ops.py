@@ -190,3 +190,37 @@ def test_layers_of_mmcv_learn():
         layer(x).square().sum().backward()
         assert all(p.grad is not None and p.grad.isfinite().all() for p in layer.parameters())
         assert layer.conv_offset.weight.grad.any()
+
+
+def test_offsets_of_a_diverged_network_read_nothing():
+    # torchvision's operator ends the process with a segmentation fault.
+    x, weight = torch.rand(1, 2, 6, 6), torch.rand(3, 2, 3, 3)
+    far, lost = torch.zeros(2, 1, 18, 4, 4)
+    far[:, 4], lost[:, 4] = 1e6, torch.nan
+    lost.requires_grad_()
+    out = mmcv.ops.deform_conv2d(x, lost, weight)
+    torch.testing.assert_close(out, mmcv.ops.deform_conv2d(x, far, weight), rtol=0, atol=0)
+    out.sum().backward()
+    assert lost.grad.isfinite().all()
+
+
+def test_larger_offsets_are_read_from_the_start_as_by_mmcv():
+    # mmcv's kernel finds the number of a tap and pixel by the size of the output.
+    x, weight = torch.rand(2, 2, 4, 4), torch.rand(3, 2, 3, 3)
+    offset = torch.randn(2, 18, 8, 8, requires_grad=True)
+    mask = torch.rand(2, 9, 8, 8, requires_grad=True)
+    out = mmcv.ops.modulated_deform_conv2d(x, offset, mask, weight, None, 1, 1, 1, 1, 1)
+    first = [part.detach().reshape(2, -1)[:, :channels * 16].reshape(2, channels, 4, 4)
+             for part, channels in ((offset, 18), (mask, 9))]
+    expected = reference_convolution(
+        *(part.numpy() for part in (x, weight, first[0])), first[1].numpy(), None,
+        **GEOMETRIES['plain'])
+    np.testing.assert_allclose(out.detach().numpy(), expected, rtol=1e-4, atol=1e-5)
+    alone = [part.requires_grad_() for part in first]
+    mmcv.ops.modulated_deform_conv2d(x, *alone, weight, None, 1, 1, 1, 1, 1).sum().backward()
+    out.sum().backward()
+    for part, small in zip((offset, mask), alone, strict=True):
+        grad = part.grad.reshape(2, -1)
+        np.testing.assert_array_equal(grad[:, :small[0].numel()],
+                                      small.grad.reshape(2, -1))
+        assert not grad[:, small[0].numel():].any()

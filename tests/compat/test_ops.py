@@ -234,3 +234,19 @@ def test_focal_loss_weighs_the_targets_class(stand_in):
 
     factor = torch.tensor([2.0, 3, 1, 2, 3, 1], dtype=torch.float64)
     torch.testing.assert_close(loss(weight), loss(None) * factor[:, None])
+
+
+@pytest.mark.parametrize('ratio', [0, 2])
+@pytest.mark.parametrize('value', [float('nan'), float('inf'), -float('inf')])
+def test_rois_of_a_diverged_network_become_nan(stand_in, value, ratio):
+    # torchvision's operator ends the process with a segmentation fault.
+    x = torch.from_numpy(features(np.float32)).requires_grad_()
+    rois = torch.tensor([[0, 2., 2, 20, 20], [0, value, 2, 20, 20], [value, 2, 2, 20, 20]])
+    pooled = mmcv.ops.roi_align(x, rois, (3, 3), 0.5, ratio, 'avg', True)
+    assert pooled[1:].isnan().all()
+    pooled.sum().backward()
+    alone = torch.from_numpy(features(np.float32)).requires_grad_()
+    expected = mmcv.ops.roi_align(alone, rois[:1], (3, 3), 0.5, ratio, 'avg', True)
+    expected.sum().backward()
+    torch.testing.assert_close(pooled[:1], expected, rtol=0, atol=0)
+    torch.testing.assert_close(x.grad, alone.grad, rtol=0, atol=0)
