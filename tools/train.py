@@ -5,6 +5,7 @@ from eca_mm.benchmark.data_profile import profile_data, worker_choices
 from eca_mm.engine.config import load_config, use_work_dir
 from eca_mm.engine.options import use_amp, use_scaled_lr
 from eca_mm.engine.runner import build_runner
+from eca_mm.engine.variables import warn_of_unused
 from eca_mm.utils.cli import run
 from eca_mm.utils.errors import UserError
 from eca_mm.utils.grammar import new_parser
@@ -48,6 +49,7 @@ def main() -> None:
     if config.get('train_cfg') is None:
         raise UserError(f'Config {args.config} has no train_cfg, so there is nothing to train.')
     runner = build_runner(config)
+    warn_of_unused(config, runner.logger)
     if args.profile_data is None:
         runner.train()
         return

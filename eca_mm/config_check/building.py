@@ -19,7 +19,7 @@ from eca_mm.utils.explain import explain
 from .context import SPLITS, ConfigContext, Finding
 from .forward import describe, is_known, try_forward
 from .samples import check_sample
-from .schedules import schedulers
+from .schedules import check_iterations, schedulers
 
 
 def check(context: ConfigContext) -> Iterator[Finding]:
@@ -80,6 +80,8 @@ def _data(context: ConfigContext, model: nn.Module | None) -> Iterator[Finding]:
         if data is None:
             continue
         built[split] = data
+        if split == 'train' and hasattr(data, '__len__'):
+            yield from check_iterations(context, len(data))
         sample = yield from _attempt(context, 'data', f'{where}.pipeline',
                                      partial(data.__getitem__, 0))
         if sample is not None and model is not None and is_known(model):

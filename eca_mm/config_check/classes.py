@@ -1,10 +1,11 @@
 """Numbers of classes, of the heads and of the data."""
 from collections.abc import Iterator
 
-from mmdet.datasets import CocoDataset
+from mmdet.datasets import CocoDataset, MOTChallengeDataset
 from mmengine.registry import MODELS
 
 from eca_mm.datasets import CheckedCocoDataset
+from eca_mm.datasets.class_checks import panoptic_numbers
 from eca_mm.datasets.pipelines import walk
 from eca_mm.utils.errors import UserError
 from eca_mm.utils.signatures import arguments
@@ -26,9 +27,11 @@ def check(context: ConfigContext) -> Iterator[Finding]:
         Finding: Where they differ.
     """
     numbers: dict = {}
+    panoptic: set[int] = set()
     for data in context.datasets:
         yield from _check_names(data, context)
         count = _count(data)
+        panoptic |= panoptic_numbers(data.built)
         if count:
             numbers.setdefault(count, data.where)
     if len(numbers) > 1:
@@ -36,11 +39,12 @@ def check(context: ConfigContext) -> Iterator[Finding]:
         for other, where in others:
             yield Finding('error', 'classes', where, f'{where} has {other} classes, but {first} '
                           f'has {count}', f'{count} classes')
-    if not numbers:
+    # Heads that compare with a text have no classes of the data.
+    if not numbers or context.config.model.get('language_model'):
         return
     count, source = next(iter(numbers.items()))
     for where, found in _head_numbers(context):
-        if found != count:
+        if found not in {count, *panoptic}:
             yield Finding('error', 'classes', where, f'num_classes is {found}, but {source} has '
                           f'{count} classes', f'num_classes={count}')
 
@@ -67,6 +71,9 @@ def _head_numbers(context: ConfigContext) -> Iterator[tuple[str, int]]:
 
 
 def _count(data: DataSet) -> int | None:
+    if isinstance(data.built, MOTChallengeDataset):
+        # It names all classes of the annotations, while trackers find pedestrians only.
+        return None
     if data.classes is not None:
         return len(data.classes)
     folders = folder_classes(data)

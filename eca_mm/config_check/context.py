@@ -81,8 +81,10 @@ class ConfigContext:
     def __init__(self, config: Config, gpus: int | None = None) -> None:
         self.config = config
         self.scope = scope(config)
-        named = re.search(r'_(\d+)xb\d+', str(config.filename or '').rpartition('/')[2])
+        named = re.search(r'[_-](\d+)xb\d+', str(config.filename or '').rpartition('/')[2])
         self.gpus = gpus or (int(named[1]) if named else 1)
+        # On more GPUs an epoch has fewer iterations.
+        self.knows_length = bool(gpus or named or 'max_iters' in (config.get('train_cfg') or ()))
         self._coco: dict[str, CheckedCOCO | UserError] = {}
         # Errors of the checks so far: what has one is not built to say it again.
         self.reported: list[Finding] = []
@@ -90,7 +92,18 @@ class ConfigContext:
     @cached_property
     def model(self) -> nn.Module:
         """The whole model, without its trained weights."""
-        cfg = copy.deepcopy(self.config.model)
+        return self.build_model(self.config.model)
+
+    def build_model(self, settings: dict) -> nn.Module:
+        """Build a model with other settings.
+
+        Args:
+            settings (dict): What stands for ``model`` of the config.
+
+        Returns:
+            nn.Module: The model, without its trained weights.
+        """
+        cfg = copy.deepcopy(settings)
         if self.config.get('data_preprocessor') is not None:
             cfg.setdefault('data_preprocessor', copy.deepcopy(self.config.data_preprocessor))
         return MODELS.build(cfg)

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmdet.datasets import BaseDetDataset, CocoDataset
+from mmdet.datasets.base_video_dataset import BaseVideoDataset
 from mmdet.evaluation import CocoMetric
-from mmdet.models import RTMDetInsHead
+from mmdet.models import DetDataPreprocessor, RTMDetInsHead
 from mmengine.registry import METRICS, MODELS
 from mmpretrain.evaluation import Accuracy
 
@@ -39,7 +40,7 @@ def _compare(where: str, metric: dict, kind: Any, data: DataSet,
         return
     detection = isinstance(data.built, BaseDetDataset)
     if issubclass(kind, CocoMetric):
-        if data.built is not None and not isinstance(data.built, BaseDetDataset):
+        if data.built is not None and not isinstance(data.built, BaseDetDataset | BaseVideoDataset):
             yield _error(f'{where}.type', f'{kind.__name__} evaluates boxes, but the data set is '
                          f'a {type(data.built).__name__}', 'a metric of classification')
             return
@@ -90,7 +91,10 @@ def _check_topk(where: str, metric: dict, kind: Any, context: ConfigContext) -> 
 
 def _check_masks(context: ConfigContext) -> Iterator[Finding]:
     """A mask head trains on the masks that the pipeline loads."""
-    if not _has_masks(context):
+    settings = context.config.model.get('data_preprocessor') or {}
+    # BoxInst's makes the masks out of the boxes.
+    if not _has_masks(context) or DetDataPreprocessor is not find(
+            settings.get('type'), MODELS, context.scope):
         return
     for data in context.of('train'):
         for index, step in enumerate(data.cfg.get('pipeline') or ()):
@@ -105,8 +109,10 @@ def _has_masks(context: ConfigContext) -> bool:
     head = model.get('bbox_head')
     kind = find(head.get('type'), MODELS, context.scope) if isinstance(head, dict) else None
     # RTMDet-Ins' head of boxes has one for masks in it.
-    return bool((model.get('roi_head') or {}).get('mask_head') or model.get('mask_head') or (
-        isinstance(kind, type) and issubclass(kind, RTMDetInsHead)))
+    roi_head = model.get('roi_head') or {}
+    # MaskFormer's kind calls it panoptic_head, with instances too.
+    return bool(roi_head.get('mask_head') or model.get('mask_head') or model.get('panoptic_head')
+                or (isinstance(kind, type) and issubclass(kind, RTMDetInsHead)))
 
 
 def _error(where: str, message: str, expected: str) -> Finding:

@@ -6,7 +6,9 @@ from typing import Any
 
 import torch
 from mmdet.models.detectors import BaseDetector
+from mmdet.models.reid import BaseReID
 from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData
 from mmpretrain.models import ImageClassifier
 from mmpretrain.structures import DataSample
 from torch import nn
@@ -15,8 +17,9 @@ from eca_mm.backbones.two_stream import input_channels
 
 from .context import ConfigContext, Finding
 
-# Large enough for five levels of a pyramid, and what networks of a fixed size expect.
-_DETECTION, _CLASSIFICATION = 128, 224
+# Large enough for five levels of a pyramid, and what networks of a fixed size expect. What fails
+# may need more: SSD for its last map, DINO for its 900 queries.
+_SIZES = {'mmdet': (128, 512), 'mmpretrain': (224, 384)}
 
 
 def try_forward(context: ConfigContext, model: nn.Module) -> Iterator[Finding]:
@@ -31,6 +34,18 @@ def try_forward(context: ConfigContext, model: nn.Module) -> Iterator[Finding]:
     """
     if not is_known(model):
         return
+    found = None
+    for size in _SIZES.get(context.scope, ()):
+        refusal = _try_size(context, model, size)
+        if refusal is None:
+            return
+        # A larger image only tells whether it was the size.
+        found = found or refusal
+    if found is not None:
+        yield found
+
+
+def _try_size(context: ConfigContext, model: nn.Module, size: int) -> Finding | None:
     entered: list[str] = []
 
     # What a hook returns would replace the layer's output.
@@ -47,35 +62,37 @@ def try_forward(context: ConfigContext, model: nn.Module) -> Iterator[Finding]:
     model.eval()
     try:
         with torch.no_grad():
-            _run(context, model)
+            _run(context, model, size)
     except NotImplementedError:
         # An operation that this machine lacks (no compiled mmcv) says nothing about the config.
         pass
     except AttributeError as error:
         # Models that need more than an image, a text say, look for it in the sample.
         if 'DataSample' not in str(error):
-            yield _misfit(context, entered, error)
+            return _misfit(size, entered, error)
     except Exception as error:
-        yield _misfit(context, entered, error)
+        return _misfit(size, entered, error)
     finally:
         for hook in hooks:
             hook.remove()
         model.train(training)
+    return None
 
 
 def is_known(model: nn.Module) -> bool:
     """Whether the model takes images and nothing else, prepared in the stock way."""
     preprocessor = type(getattr(model, 'data_preprocessor', None)).__module__
-    return isinstance(model, BaseDetector | ImageClassifier) and preprocessor.startswith(
+    return isinstance(model, BaseDetector | ImageClassifier) and not isinstance(
+        model, BaseReID) and preprocessor.startswith(
         ('mmdet.', 'mmpretrain.'))
 
 
-def _misfit(context: ConfigContext, entered: list[str], error: Exception) -> Finding:
+def _misfit(size: int, entered: list[str], error: Exception) -> Finding:
     inside = entered[-1] if entered else ''
     part = inside.partition('.')[0]
     return Finding(
         'error', 'model', f'model.{part}' if part else 'model',
-        f'a {_size(context)} x {_size(context)} image cannot go through the model, it fails '
+        f'a {size} x {size} image cannot go through the model, it fails '
         + (f'in {inside}: ' if inside else '') + describe(error),
         'parts whose channels and numbers of inputs fit together')
 
@@ -96,18 +113,16 @@ def describe(error: Exception) -> str:
     return text
 
 
-def _size(context: ConfigContext) -> int:
-    return _DETECTION if context.scope == 'mmdet' else _CLASSIFICATION
-
-
-def _run(context: ConfigContext, model: nn.Module) -> Any:
-    size = _size(context)
+def _run(context: ConfigContext, model: nn.Module, size: int) -> Any:
     # Not the backbone's in_channels, which MobileNetV2 uses to count on while it is built.
     image = torch.zeros(input_channels(model), size, size, dtype=torch.uint8)
     if context.scope == 'mmdet':
         sample = DetDataSample(metainfo=dict(
             img_shape=(size, size), ori_shape=(size, size), scale_factor=(1., 1.), img_id=0,
             img_path='', pad_shape=(size, size), batch_input_shape=(size, size)))
+        if not getattr(model, 'with_rpn', True):
+            # Fast R-CNN's come with the data.
+            sample.proposals = InstanceData(bboxes=torch.tensor([[0., 0, size, size]]))
         batch = model.data_preprocessor({'inputs': [image], 'data_samples': [sample]}, False)
         return model(**batch, mode='predict')
     if context.scope == 'mmpretrain':

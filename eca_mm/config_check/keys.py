@@ -4,6 +4,7 @@ What a constructor refuses is reported by :mod:`eca_mm.config_check.building`; t
 those it would ignore, and those that can be located better than by its error.
 """
 import contextlib
+import copy
 import inspect
 import re
 from collections.abc import Callable, Iterator
@@ -18,8 +19,11 @@ from torch.utils.data import DataLoader
 
 from eca_mm.engine.config import misspelt_keys
 from eca_mm.engine.old_settings import OLD_TYPES, old_settings
+from eca_mm.engine.variables import describe_unused, unused_variables
+from eca_mm.utils.explain import explain
 from eca_mm.utils.signatures import arguments, nearest
 
+from .building import silence
 from .context import SPLITS, ConfigContext, Finding
 from .lookup import find, names
 
@@ -32,6 +36,8 @@ _READERS: dict[str, Callable] = {
 _LOADERS = tuple(f'{split}_dataloader' for split in SPLITS)
 # Built only when training or an evaluation starts: whatever they do not take is an error.
 _LOOPS = ('train_cfg', 'val_cfg', 'test_cfg')
+# What stands in them are types of albumentations.
+_FOREIGN = ('Albu', 'Albumentations', 'mmdet.Albu', 'mmpretrain.Albumentations')
 # Their keys are the user's own: parts of names of parameters.
 _FREE = ('custom_keys', )
 
@@ -49,14 +55,64 @@ def check(context: ConfigContext) -> Iterator[Finding]:
     config = context.config
     old = dict(old_settings(config))
     for key, place in old.items():
-        yield Finding('error', 'keys', key, f'{key!r} is a setting of MMDetection 2 or older, that '
-                      'nothing reads any more', place)
+        yield Finding('error', 'keys', key, f'{key!r} is a setting of MMDetection 2 or older, or '
+                      'stands in the wrong place: nothing reads it any more', place)
+    for name, where, value in unused_variables(config):
+        yield Finding('warning', 'keys', name, describe_unused(name, where, value), f'{where}=...')
     for place, key, near in misspelt_keys(config):
         yield _finding(f'{place}.{key}' if place else key, f'unknown key {key!r}', near)
     for where, default in _parts(config):
-        for finding in _walk(config.get(where), where, context.scope, default):
-            if finding.where not in old:
-                yield finding
+        found = [(finding, name) for finding, name in _walk(
+            config.get(where), where, context.scope, default) if finding.where not in old]
+        if where == 'model' and any(name for _, name in found):
+            found = _mistakes(context, found)
+        yield from (finding for finding, _ in found)
+
+
+def _mistakes(context: ConfigContext, found: list[tuple[Finding, str]]
+              ) -> list[tuple[Finding, str]]:
+    """Leave out unknown types and keys that the model takes.
+
+    Some heads take a key out before they build their loss, or read a type by themselves. So the
+    model is built, without the mistakes that it names, until it is, or fails by something else.
+    """
+    settings = copy.deepcopy(context.config.model)
+    kept = [pair for pair in found if not pair[1]]
+    rest = [pair for pair in found if pair[1]]
+    while rest:
+        refusal = _refusal(context, settings)
+        named = next((pair for pair in rest if f"'{pair[1]}'" in refusal), None)
+        if named is None:
+            # Something else is refused, before what is probably a typo perhaps.
+            kept += [pair for pair in rest
+                     if refusal and nearest(pair[1], [pair[0].expected], cutoff=_NEAR)]
+            break
+        rest.remove(named)
+        kept.append(named)
+        _correct(settings, named[0])
+    return [pair for pair in found if pair in kept]
+
+
+def _refusal(context: ConfigContext, settings: dict) -> str:
+    """Why a model cannot be built; empty if it can."""
+    try:
+        with silence():
+            context.build_model(settings)
+    except Exception as error:
+        return explain(error) or str(error) or type(error).__name__
+    return ''
+
+
+def _correct(settings: dict, finding: Finding) -> None:
+    """Remove a key from a model's settings, or take the type that is probably meant."""
+    *path, key = finding.where.split('.')[1:]
+    node: Any = settings
+    for part in path:
+        node = node[int(part) if isinstance(node, list | tuple) else part]
+    if key == 'type':
+        node[key] = finding.expected
+    else:
+        node.pop(key, None)
 
 
 def _parts(config: Config) -> Iterator[tuple[str, Any]]:
@@ -72,7 +128,9 @@ def _parts(config: Config) -> Iterator[tuple[str, Any]]:
     yield 'data_preprocessor', defaults['data_preprocessor']
 
 
-def _walk(node: Any, where: str, scope: str, default: Any = None) -> Iterator[Finding]:
+def _walk(node: Any, where: str, scope: str, default: Any = None
+          ) -> Iterator[tuple[Finding, str]]:
+    """Findings, each with the name that would end the building of it, if it is wrong."""
     if isinstance(node, list | tuple):
         for index, value in enumerate(node):
             yield from _walk(value, f'{where}.{index}', scope)
@@ -87,10 +145,10 @@ def _walk(node: Any, where: str, scope: str, default: Any = None) -> Iterator[Fi
         found = find(kind, None, scope)
         if found is None and isinstance(kind, str) and kind in OLD_TYPES:
             yield Finding('error', 'keys', f'{where}.type', f'there is no {kind!r} any more',
-                          OLD_TYPES[kind])
+                          OLD_TYPES[kind]), ''
         elif found is None and isinstance(kind, str):
             yield _finding(f'{where}.type', f'there is no {kind!r}',
-                           nearest(kind, names(None, scope)))
+                           nearest(kind, names(None, scope))), kind
         elif found is not None:
             # mmengine takes the priority out before it builds a hook.
             extra = {'priority'} if where.startswith(('custom_hooks', 'default_hooks')) else set()
@@ -98,19 +156,24 @@ def _walk(node: Any, where: str, scope: str, default: Any = None) -> Iterator[Fi
             extra |= {'magnitude_key', 'magnitude_range'} if '.policies.' in where else set()
             extra |= {'by_epoch'} if where in _LOOPS else set()
             taken, takes_others = arguments(found)
-            yield from _compare(node, where, set(taken) | extra,
-                                f'{getattr(found, "__name__", found)} has no argument',
-                                strict=where in _LOOPS and not takes_others)
+            for finding in _compare(node, where, set(taken) | extra,
+                                    f'{getattr(found, "__name__", found)} has no argument',
+                                    strict=where in _LOOPS and not takes_others):
+                yield finding, '' if takes_others else finding.where.rpartition('.')[2]
     elif key in _FREE:
         return
     elif key in _LOADERS:
-        yield from _compare(node, where, _known(DataLoader) | _known(Runner.build_dataloader),
-                            'a data loader has no argument', strict=True)
+        known = _known(DataLoader) | _known(Runner.build_dataloader)
+        yield from ((finding, '') for finding in _compare(
+            node, where, known, 'a data loader has no argument', strict=True))
     elif key in _READERS:
-        yield from _compare(node, where, _known(_READERS[key]))
+        yield from ((finding, '') for finding in _compare(
+            node, where, _known(_READERS[key]), strict=where == 'env_cfg'))
     else:
         # Unknown readers take single keys: a typo stands next to the key it was meant to replace.
-        yield from _compare(node, where, set(), 'unknown key', beside=True)
+        yield from ((finding, '') for finding in _compare(node, where, set(), beside=True))
+    if kind in _FOREIGN:
+        return
     for child, value in node.items():
         if child not in _FREE:
             yield from _walk(value, f'{where}.{child}', scope)

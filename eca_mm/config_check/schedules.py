@@ -1,4 +1,5 @@
 """Schedules and hooks that do not fit the length of the run or the scale of the metric."""
+import math
 from collections.abc import Iterator
 
 from mmengine.registry import METRICS
@@ -8,6 +9,9 @@ from .lookup import find
 
 # A last milestone before this part of the run: the schedule was made for a shorter one.
 _EARLY = 0.5
+# A schedule that lowers the learning rate smoothly ends with training, or nearly.
+_LATE = 0.9
+_FALLING = ('PolyLR', 'CosineAnnealingLR', 'LinearLR')
 # Figures of mmdet go from 0 to 1.
 _LARGEST_DELTA = 0.05
 
@@ -67,30 +71,79 @@ def _check_milestones(context: ConfigContext) -> Iterator[Finding]:
     config = context.config
     train = config.get('train_cfg') or {}
     for key, scheduler in schedulers(context):
-        milestones = scheduler.get('milestones')
         by_epoch = scheduler.get('by_epoch', True)
-        unit = 'epochs' if by_epoch else 'iterations'
         length = train.get('max_epochs' if by_epoch else 'max_iters')
-        if not isinstance(length, int | float):
-            if by_epoch and 'max_iters' in train and not scheduler.get('convert_to_iter_based'):
-                yield Finding('warning', 'schedule', f'{key}.by_epoch', 'training counts '
-                              f'iterations (max_iters={train["max_iters"]}), but '
-                              f'{_kind(scheduler)} changes the learning rate by epochs, of which '
-                              'there is one', 'by_epoch=False, and all lengths in iterations')
-            continue
-        if not milestones:
-            yield from _check_span(key, scheduler, length, unit)
-            continue
-        where = f'{key}.milestones'
-        beyond = [stone for stone in milestones if stone >= length]
-        if beyond:
-            yield Finding('warning', 'schedule', where, f'training ends after {length} {unit}, '
-                          f'before the milestones {", ".join(map(str, beyond))} are reached',
-                          f'milestones below {length}')
-        elif max(milestones) < _EARLY * length:
-            yield Finding('warning', 'schedule', where, f'the last milestone is {max(milestones)} '
-                          f'of {length} {unit}: most of training has the smallest learning rate',
-                          'milestones in proportion to the length of training')
+        if isinstance(length, int | float):
+            yield from _compare(context, key, scheduler, length)
+        elif by_epoch and 'max_iters' in train and not scheduler.get('convert_to_iter_based'):
+            yield Finding('warning', 'schedule', f'{key}.by_epoch', 'training counts '
+                          f'iterations (max_iters={train["max_iters"]}), but '
+                          f'{_kind(scheduler)} changes the learning rate by epochs, of which '
+                          'there is one', 'by_epoch=False, and all lengths in iterations')
+
+
+def check_iterations(context: ConfigContext, images: int) -> Iterator[Finding]:
+    """Compare schedules in iterations with a training whose length is given in epochs.
+
+    Args:
+        context (ConfigContext): The config.
+        images (int): Length of the training data set.
+
+    Yields:
+        Finding: As :func:`check` does.
+    """
+    epochs = (context.config.get('train_cfg') or {}).get('max_epochs')
+    loader = context.config.get('train_dataloader') or {}
+    if not isinstance(epochs, int) or not context.batch_size:
+        return
+    share = math.ceil(images / context.gpus)
+    batches = loader.get('num_batch_per_epoch') or (
+        share // context.batch_size if loader.get('drop_last')
+        else math.ceil(share / context.batch_size))
+    for key, scheduler in schedulers(context):
+        # A warm-up of 500 iterations is usual, whatever the data.
+        if not scheduler.get('by_epoch', True) and batches and not _rises(scheduler):
+            yield from _compare(context, key, scheduler, epochs * batches)
+
+
+def _compare(context: ConfigContext, key: str, scheduler: dict, length: float
+             ) -> Iterator[Finding]:
+    unit = 'epochs' if scheduler.get('by_epoch', True) else 'iterations'
+    milestones = scheduler.get('milestones')
+    if not milestones:
+        yield from _check_span(key, scheduler, length, unit)
+        yield from _check_rest(context, key, scheduler, length, unit)
+        return
+    where = f'{key}.milestones'
+    beyond = [stone for stone in milestones if stone >= length]
+    if beyond:
+        yield Finding('warning', 'schedule', where, f'training ends after {length} {unit}, '
+                      f'before the milestones {", ".join(map(str, beyond))} are reached',
+                      f'milestones below {length}')
+    elif max(milestones) < _EARLY * length and (unit == 'epochs' or context.knows_length):
+        yield Finding('warning', 'schedule', where, f'the last milestone is {max(milestones)} '
+                      f'of {length} {unit}: most of training has the smallest learning rate',
+                      'milestones in proportion to the length of training')
+
+
+def _check_rest(context: ConfigContext, key: str, scheduler: dict, length: float,
+                unit: str) -> Iterator[Finding]:
+    """Look at what is left of training after a schedule without milestones has ended."""
+    kind, end = _kind(scheduler), scheduler.get('end')
+    if _rises(scheduler):
+        factor = scheduler.get('start_factor', scheduler.get('factor', 1 / 3))
+        if end is None and factor != 1:
+            yield Finding('warning', 'schedule', f'{key}.end', f'{kind} has no end, so all of '
+                          'training has a learning rate below that of the optimizer',
+                          'the end of the warm-up')
+    elif end is not None and kind.startswith(_FALLING) and end < _LATE * length and not any(
+            other.get('by_epoch', True) == scheduler.get('by_epoch', True)
+            and (other.get('begin', 0) >= end or other.get('end', length) > end)
+            for place, other in schedulers(context)
+            if place.rpartition('.')[0] == key.rpartition('.')[0] and place != key):
+        yield Finding('warning', 'schedule', f'{key}.end', f'{kind} ends after {end} of {length} '
+                      f'{unit}: the rest of training has the smallest learning rate',
+                      f'end={length}')
 
 
 def _check_span(where: str, scheduler: dict, length: float, unit: str) -> Iterator[Finding]:
@@ -117,6 +170,13 @@ def _check_span(where: str, scheduler: dict, length: float, unit: str) -> Iterat
         yield Finding('warning', 'schedule', f'{where}.T_max', f'{kind} lowers the learning rate '
                       f'for {period} {unit} and raises it again, but goes on for '
                       f'{min(end, length) - begin}', f'T_max={min(end, length) - begin}')
+
+
+def _rises(scheduler: dict) -> bool:
+    """Whether a scheduler is a warm-up."""
+    kind = _kind(scheduler)
+    return kind.startswith('ConstantLR') or (kind.startswith('LinearLR') and scheduler.get(
+        'start_factor', 1 / 3) < scheduler.get('end_factor', 1.))
 
 
 def _kind(scheduler: dict) -> str:

@@ -1,14 +1,15 @@
 """Learning rate, frozen stages and batch normalisation against the batch and the weights."""
 import copy
-import os
 from collections.abc import Iterator
 from typing import Any
 
+from mmdet.datasets import ReIDDataset
 from mmengine.config import Config
 from mmengine.registry import MODELS
 
 from eca_mm.backbones.with_attention import network_config
 from eca_mm.datasets.pipelines import walk
+from eca_mm.engine.variables import ancestors
 from eca_mm.utils.signatures import arguments
 
 from .context import ConfigContext, Finding, has_pretrained
@@ -79,21 +80,7 @@ def _is_own_rate(config: Config, base: int) -> bool:
 
     return any((found.get('auto_scale_lr') or {}).get('base_batch_size') == base
                and found.get('optim_wrapper') and rate(found) != rate(config)
-               for found in _ancestors(config.filename))
-
-
-def _ancestors(path: str | None) -> Iterator[Config]:
-    if not path or not os.path.isfile(path):
-        return
-    try:
-        bases = Config._get_base_files(path)
-        paths = [Config._get_cfg_path(base, path)[0] for base in bases]
-        settings = [Config.fromfile(base) for base in paths]
-    except Exception:
-        return
-    for base, found in zip(paths, settings, strict=True):
-        yield found
-        yield from _ancestors(base)
+               for found in ancestors(config.filename))
 
 
 def _scaled(rate: float | None, ratio: float) -> str:
@@ -110,7 +97,9 @@ def _check_frozen(context: ConfigContext, backbone: dict, where: str,
             'error', 'frozen', f'{where}.frozen_stages', f'frozen_stages is {frozen}, but '
             'neither init_cfg nor load_from names trained weights: random ones would stay as they '
             'are', 'frozen_stages=-1, or trained weights')
-    if _value(context, backbone, 'norm_eval') is True:
+    norm = _value(context, backbone, 'norm_cfg')
+    if _value(context, backbone, 'norm_eval') is True and (
+            not isinstance(norm, dict) or 'BN' in str(norm.get('type'))):
         yield Finding(
             'warning', 'frozen', f'{where}.norm_eval', 'norm_eval is True without trained '
             'weights: BN keeps mean 0 and variance 1, and so does not normalise',
@@ -130,9 +119,14 @@ def _freezes(backbone: dict) -> bool:
 
 def _check_normalisation(context: ConfigContext) -> Iterator[Finding]:
     batch = context.batch_size
+    if any(isinstance(data.built, ReIDDataset) for data in context.of('train')):
+        # Each of its samples is a batch of images.
+        return
     for where, node in walk(context.config.model, 'model'):
         kind = find(node.get('type'), MODELS, node.get('_scope_') or context.scope)
-        if kind is None or (where == 'model' or _value(context, node, 'norm_eval') is True):
+        # The heads of RoIs have hundreds of those to an image.
+        if kind is None or where == 'model' or 'roi_head' in where.split('.') or (
+                _value(context, node, 'norm_eval') is True):
             continue
         norm = _value(context, node, 'norm_cfg')
         if not isinstance(norm, dict) or norm.get('type') not in ('BN', 'BN2d', 'BatchNorm2d'):

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mmcv.cnn import VGG
-from mmdet.datasets import CocoDataset
+from mmdet.datasets import CocoDataset, MOTChallengeDataset
 from mmdet.evaluation import CocoMetric
 from mmdet.models.dense_heads import RPNHead
 from mmdet.models.roi_heads.mask_heads import FusedSemanticHead
@@ -44,12 +44,16 @@ def class_names(dataset: Any) -> tuple[str, ...] | None:
         dataset (Any): A data set of mmengine's kind.
 
     Returns:
-        tuple[str, ...] | None: In the order of the labels; None if it has no names.
+        tuple[str, ...] | None: In the order of the labels; None if it has no names of its own, or
+        is MOTChallenge's.
 
     Raises:
         UserError: If they are one text, a name comes twice, or ``metainfo`` has another key that
             is meant for them, such as ``CLASSES`` of early versions.
     """
+    if any(isinstance(leaf, MOTChallengeDataset) for leaf in leaves(dataset)):
+        # It names all classes of the annotations, while trackers find pedestrians only.
+        return None
     meta = getattr(dataset, 'metainfo', None) or {}
     if isinstance(meta, list | tuple):
         # mmdet's ConcatDataset keeps those of its parts where they differ.
@@ -85,7 +89,7 @@ def check_heads(model: nn.Module, dataset: Any) -> None:
         _check_labels(model, dataset)
         return
     for where, number in head_numbers(model):
-        if number not in {len(names), *_panoptic(dataset)}:
+        if number not in {len(names), *panoptic_numbers(dataset)}:
             raise UserError(
                 f'model.{where} has num_classes={number}, but the data set has {len(names)} '
                 f'classes ({some(names)}); set model.{where}.num_classes={len(names)}.')
@@ -109,8 +113,11 @@ def head_numbers(model: nn.Module) -> Iterator[tuple[str, int]]:
         model (nn.Module): A classifier or detector.
 
     Yields:
-        tuple[str, int]: Dotted name of the head, and its number of classes.
+        tuple[str, int]: Dotted name of the head, and its number of classes. Those of GLIP's kind
+        compare with a text, and have none of the data's.
     """
+    if hasattr(model, 'language_model'):
+        return
     for name, module in model.named_modules():
         number = getattr(module, 'num_classes', None)
         keys = name.split('.')
@@ -121,8 +128,15 @@ def head_numbers(model: nn.Module) -> Iterator[tuple[str, int]]:
             yield name, number
 
 
-def _panoptic(dataset: Any) -> set[int]:
-    """Numbers of things and stuff, which heads of panoptic models have."""
+def panoptic_numbers(dataset: Any) -> set[int]:
+    """Count things and stuff, whose numbers the heads of panoptic models have.
+
+    Args:
+        dataset (Any): A data set of mmengine's kind.
+
+    Returns:
+        set[int]: The two numbers; empty for data that are not panoptic.
+    """
     meta = getattr(dataset, 'metainfo', None) or {}
     meta = meta[0] if isinstance(meta, list | tuple) else meta
     return {len(meta[key]) for key in ('thing_classes', 'stuff_classes') if meta.get(key)}

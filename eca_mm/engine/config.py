@@ -83,8 +83,8 @@ def check_keys(config: Config) -> None:
     """
     old = [f'{key} (now {place})' for key, place in old_settings(config)]
     if old:
-        raise UserError('The config has settings of MMDetection 2 or older, which nothing reads '
-                        f'any more: {"; ".join(old)}.')
+        raise UserError('The config has settings of MMDetection 2 or older, or in the wrong place, '
+                        f'which nothing reads any more: {"; ".join(old)}.')
     for where, key, near in misspelt_keys(config):
         kind = f'entry of {where},' if where else 'key'
         raise UserError(f'The config has an unknown {kind} {key!r}: if {near!r} is meant, correct '

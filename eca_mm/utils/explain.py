@@ -9,6 +9,7 @@ from torch import distributed
 
 from eca_mm.utils.errors import UserError
 
+from .assertions import explain_assertion
 from .signatures import arguments, nearest
 
 _NOT_REGISTERED = re.compile(r"(\S+) is not in the (\S+) registry|Cannot find (\S+) in registry")
@@ -23,10 +24,6 @@ _NO_SHARED_MEMORY = re.compile(
 _TOO_MANY_FILES = re.compile(r'Too many open files|received 0 items of ancdata')
 _KILLED_WORKER = re.compile(r'DataLoader worker \(pid[^)]*\)[^\n.]*')
 _NO_ARGUMENT = re.compile(r"(\w+)\.__init__\(\) missing .* arguments?: (.+)")
-# What to do with images of other numbers of channels.
-_CHANNELS = ('; for images of other numbers of channels set mean=None, std=None and '
-             'bgr_to_rgb=False (mmpretrain: to_rgb=False) there and add '
-             "dict(type='Normalize', mean=[...], std=[...], to_rgb=False) to the pipelines")
 
 
 def explain(error: BaseException) -> str | None:
@@ -61,7 +58,7 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, ValueError):
         return _explain_value(error)
     if isinstance(error, AssertionError):
-        return _explain_assertion(error)
+        return explain_assertion(error)
     return None
 
 
@@ -205,23 +202,6 @@ def _explain_value(error: Exception) -> str | None:
     built = any(frame.f_code.co_name == 'build_from_cfg' for frame in frames)
     ours = frames[-1].f_globals.get('__name__', '').startswith('eca_mm.') if frames else False
     return f'The config has a value that cannot be used: {error}' if built and ours else None
-
-
-def _explain_assertion(error: AssertionError) -> str | None:
-    """What a constructor asserts of what the config gives it, if it says so in words."""
-    frames = list(_frames(error.__traceback__))[::-1]
-    text = ' '.join(str(error).split()).rstrip('.')
-    if ' ' not in text or not frames or frames[0].f_code.co_name != '__init__':
-        return None
-    for frame in frames:
-        if frame.f_code.co_name == '__init__':
-            continue
-        if frame.f_code.co_name != 'build_from_cfg':
-            return None
-        name = getattr(frame.f_locals.get('obj_cls'), '__name__', 'a part')
-        more = _CHANNELS if '`mean` should have 1 or 3 values' in text else ''
-        return f'The config gives {name} a value that it does not take: {text}{more}.'
-    return None
 
 
 def _frames(trace: TracebackType | None) -> Iterator[FrameType]:

@@ -71,7 +71,8 @@ def _predict_video(predictor: Predictor, path: str, target: str | None,
     video = Video(path)
     count = min(filter(None, (video.count, frames)), default=None)
     out = VideoFile(target, video.fps) if target else None
-    results = []
+    results: list[dict[str, Any]] = []
+    interrupted = False
     try:
         for number, frame in enumerate(progress(_first(video, frames), printable(path, 40), count)):
             prediction = predictor.predict_frame(frame, f'{path}#{number}')
@@ -82,9 +83,12 @@ def _predict_video(predictor: Predictor, path: str, target: str | None,
     except KeyboardInterrupt:
         # The usual end of a camera: what there is becomes the video.
         say('Interrupted.', error=True)
+        interrupted = True
     finally:
         if out is not None:
             out.close()
+    if not results and not interrupted:
+        raise UserError(f'{printable(path)} was opened, but gave no frame that can be read.')
     say(f'{printable(path)}: {len(results)} frames')
     return results
 

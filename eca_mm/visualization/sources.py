@@ -21,7 +21,7 @@ IMAGES = frozenset((
 VIDEOS = frozenset((
     '.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.flv', '.mts',
     '.m2ts', '.3gp'))
-_CAMERA = re.compile(r'(?:camera:)?(\d+)')
+_CAMERA = re.compile(r'(?:camera:|/dev/video)?(\d{1,4})')
 
 
 @dataclass
@@ -54,8 +54,8 @@ def find_sources(text: str, leave_out: str | None = None) -> Sources:
 
     Args:
         text (str): A picture, a video, a folder (searched with its sub-folders, linked ones too,
-            without hidden ones), a pattern with ``*``, ``?``, ``[...]`` or ``**``, ``camera:N`` or
-            a number for a camera, or the address of a stream.
+            without hidden ones), a pattern with ``*``, ``?``, ``[...]`` or ``**``, ``camera:N``,
+            ``/dev/videoN`` or a number for a camera, or the address of a stream.
         leave_out (str, optional): A folder to pass over: where the results go.
 
     Returns:
@@ -64,10 +64,11 @@ def find_sources(text: str, leave_out: str | None = None) -> Sources:
     Raises:
         UserError: If there is nothing of that name, or neither a picture nor a video in it.
     """
+    camera = _CAMERA.fullmatch(text)
+    # A file may be called 1; a device is a camera.
+    if camera and (text.startswith('/dev/') or not os.path.lexists(text)):
+        return Sources('', videos=[f'camera:{camera[1]}'])
     if not os.path.lexists(text):
-        camera = _CAMERA.fullmatch(text)
-        if camera:
-            return Sources('', videos=[f'camera:{camera[1]}'])
         if '://' in text:
             return Sources('', videos=[text])
         if not glob.has_magic(text):
@@ -143,20 +144,41 @@ class Video:
             self.frames, self.fps, self.count = iter(reader), reader.fps, reader.frame_cnt
             usable = reader.opened and self.count > 0 and reader.width > 0
         else:
-            camera = _CAMERA.fullmatch(source)
-            capture = cv2.VideoCapture(int(camera[1]) if camera else source)
+            capture = _open(source)
             self.frames, self.fps, self.count = _captured(capture), capture.get(
                 cv2.CAP_PROP_FPS), None
             usable = capture.isOpened()
         if not usable:
-            raise UserError(f'{printable(source)} cannot be opened as a video: it is damaged, of a '
-                            'format that OpenCV cannot read here, or there is no such camera.')
+            raise UserError(f'{printable(source)} cannot be opened as a video: {_reason(source)}.')
         # Some cameras and containers do not say.
         self.fps = self.fps if np.isfinite(self.fps) and 0 < self.fps < 1000 else 25.
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Give the frames, BGR of shape (H, W, 3), uint8; damaged ones are left out."""
         return (frame for frame in self.frames if frame is not None)
+
+
+def _open(source: str) -> cv2.VideoCapture:
+    camera = _CAMERA.fullmatch(source)
+    if not camera:
+        return cv2.VideoCapture(source)
+    # OpenCV tells at length which of its backends found no camera.
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        return cv2.VideoCapture(int(camera[1]))
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+
+
+def _reason(source: str) -> str:
+    camera = _CAMERA.fullmatch(source)
+    if camera:
+        return (f'there is no camera number {camera[1]} (the first is camera:0), another program '
+                f'uses it, or you may not read it (/dev/video{camera[1]})')
+    if '://' in source:
+        return 'nothing answers at that address, or with what OpenCV cannot read here'
+    return 'it is damaged, or of a format that OpenCV cannot read here'
 
 
 def _captured(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:

@@ -1,4 +1,6 @@
 """Data that are missing or cannot be used."""
+import pytest
+
 from eca_mm.config_check import check_config, evaluators, files
 from tests.support import samples
 from tests.support.config_checks import changed, find, run
@@ -44,3 +46,25 @@ def test_unusable_annotations(detector, classifier, root):
     finding, = check_config(changed(classifier, changes))
     assert (finding.check, finding.where) == ('data', where)
     assert 'line 2' in finding.message
+
+
+@pytest.mark.parametrize('line', ['green/0.png', 'green/my photo.png', 'green/0.png -1',
+                                  'green/0.png green', 'green/0.png 1.0', 'green/0.png 3'])
+def test_a_line_without_a_label(classifier, root, line):
+    where = 'train_dataloader.dataset.ann_file'
+    (root / 'classes' / 'lines.txt').write_text(f'red/0.png 0\n{line}\n')
+    named = {where: 'lines.txt', 'train_dataloader.dataset.metainfo.classes': samples.CLASSES}
+    finding, = run(files, changed(classifier, named))
+    assert (finding.level, finding.where) == ('error', where)
+    assert f'line 2 of {root}/classes/lines.txt has no label below 3' in finding.message
+    assert repr(line) in finding.message
+
+
+def test_lines_with_labels(classifier, root):
+    (root / 'classes' / 'lines.txt').write_text('red/0.png 0\nmy green/0.png 2\n')
+    changes = {'train_dataloader.dataset.ann_file': 'lines.txt',
+               'train_dataloader.dataset.metainfo.classes': samples.CLASSES}
+    assert run(files, changed(classifier, changes)) == []
+    # Without names nobody knows how many there may be.
+    del changes['train_dataloader.dataset.metainfo.classes']
+    assert run(files, changed(classifier, changes)) == []

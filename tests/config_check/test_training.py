@@ -2,6 +2,7 @@
 import pytest
 
 from eca_mm.config_check import schedules, training
+from eca_mm.config_check.context import ConfigContext
 from eca_mm.engine.config import load_config
 from tests.support.config_checks import changed, run
 from tests.support.processes import ROOT
@@ -77,6 +78,16 @@ def test_a_learning_rate_of_ones_own(root, tmp_path):
      'param_scheduler.1.T_max', 'before the 100'),
     ({'param_scheduler.1': dict(type='CosineAnnealingLR', T_max=6)},
      'param_scheduler.1.T_max', 'raises it again'),
+    ({'param_scheduler.1': dict(type='CosineAnnealingLR', T_max=6, end=6)},
+     'param_scheduler.1.end', 'ends after 6 of 12 epochs'),
+    ({'param_scheduler.1': dict(type='PolyLR', begin=1, end=8)},
+     'param_scheduler.1.end', 'the rest of training has the smallest learning rate'),
+    ({'param_scheduler.1': dict(type='LinearLR', start_factor=1, end_factor=.1, end=5)},
+     'param_scheduler.1.end', 'ends after 5 of 12'),
+    ({'param_scheduler.1': dict(type='LinearLR', start_factor=.1)},
+     'param_scheduler.1.end', 'has no end'),
+    ({'param_scheduler.1': dict(type='ConstantLR', factor=.5)},
+     'param_scheduler.1.end', 'has no end'),
     ({'custom_hooks': [dict(type='EarlyStoppingHook', monitor='coco/bbox_mAP')]},
      'custom_hooks.0.min_delta', '0.1, the default'),
     ({'default_hooks.checkpoint.save_best': 'auto', 'val_evaluator.classwise': True,
@@ -103,6 +114,9 @@ def test_schedules_and_hooks_that_do_not_fit(detector, changes, where, problem):
 @pytest.mark.parametrize('scheduler', [
     dict(type='CosineAnnealingLR', T_max=12, end=12),
     dict(type='MultiStepLR', milestones=[7]),
+    dict(type='PolyLR', begin=1, end=11),
+    dict(type='LinearLR', start_factor=.1, end=3),
+    dict(type='ConstantLR', factor=.1, end=3),
     dict(type='ExponentialLR', gamma=.9, end=float('inf')),
     dict(type='CosineAnnealingLR', T_max=6, begin=6, end=12, convert_to_iter_based=True),
     # A length in iterations is not known here.
@@ -111,6 +125,33 @@ def test_schedules_that_fit(detector, scheduler):
     config = changed(detector, {})
     config.param_scheduler[1] = scheduler
     assert run(schedules, config) == []
+
+
+def test_a_schedule_that_another_one_follows_may_end_early(detector):
+    config = changed(detector, {})
+    for following in (dict(type='ConstantLR', factor=1, begin=6, end=12),
+                      dict(type='MultiStepLR', milestones=[11])):
+        config.param_scheduler = [dict(type='PolyLR', end=6), following]
+        assert run(schedules, config) == []
+
+
+@pytest.mark.parametrize(('scheduler', 'problem'), [
+    (dict(type='MultiStepLR', milestones=[50, 70]),
+     'ends after 60 iterations, before the milestones 70'),
+    (dict(type='MultiStepLR', milestones=[10, 20]), 'last milestone is 20 of 60 iterations'),
+    (dict(type='PolyLR', end=100), 'before the 100'), (dict(type='PolyLR', end=30), 'after 30 of'),
+    (dict(type='MultiStepLR', milestones=[40, 55]), ''), (dict(type='PolyLR', end=60), ''),
+    (dict(type='LinearLR', start_factor=.001, end=500), '')])
+def test_iterations_are_counted_by_the_data(detector, scheduler, problem):
+    # 12 epochs of 40 images, on 4 GPUs with 2 images each.
+    config = changed(detector, {})
+    config.param_scheduler = [dict(scheduler, by_epoch=False)]
+    found = list(schedules.check_iterations(ConfigContext(config, gpus=4), 40))
+    assert len(found) == bool(problem) and all(problem in f.message for f in found)
+    # With an unknown number of GPUs it may be fewer, not more.
+    object.__setattr__(config, '_filename', None)
+    unknown = list(schedules.check_iterations(ConfigContext(config), 10))
+    assert not any('last milestone' in f.message for f in unknown)
 
 
 def test_schedules_by_epoch_in_a_training_by_iterations(detector):

@@ -134,3 +134,25 @@ def test_a_value_that_a_constructor_asserts_against():
     with pytest.raises(AssertionError) as raised:
         assert not sentence, 'a text of another assertion'
     assert explain(raised.value) is None
+
+
+ECA = dict(type='ECALayer')
+
+
+@pytest.mark.parametrize(('settings', 'parts'), [
+    (dict(depth=18, plugins=[dict(cfg=ECA, position='after_conv3')]),
+     ['BasicBlock', 'ResNet-18', 'no plugins', 'ECAResNet']),
+    (dict(depth=34, dcn=dict(type='DCN', deform_groups=1), stage_with_dcn=(True, ) * 4),
+     ['BasicBlock', 'no dcn', 'depth of 50']),
+    (dict(depth=50, plugins=[dict(cfg=ECA, position='after_conv4')]),
+     ["'after_conv4'", "'after_conv1', 'after_conv2', 'after_conv3'"]),
+    (dict(depth=50, plugins=[dict(cfg=ECA, position='after_conv3', stages=(True, ) * 3)]),
+     ['len(stages)', '(True, True, True)']),
+    (dict(depth=50, out_indices=(0, 4)), ['max(out_indices) < num_stages', 'out_indices=(0, 4)']),
+    (dict(depth=50, style='tensorflow'), ["'tensorflow'"])])
+def test_assertions_without_words_are_put_into_some(settings, parts):
+    with pytest.raises(AssertionError) as raised:
+        MODELS.build(dict(type='mmdet.ResNet', **settings))
+    sentence = explain(raised.value)
+    assert sentence.startswith('The config gives ResNet a value that it does not take: ')
+    assert all(part in sentence for part in parts), sentence

@@ -50,6 +50,7 @@ def test_patterns_single_files_and_cameras(folder):
     assert find_sources('in/notes.txt').images == ['in/notes.txt']
     assert find_sources('in/film.MP4').videos == ['in/film.MP4']
     assert find_sources('0').videos == find_sources('camera:0').videos == ['camera:0']
+    assert find_sources('/dev/video3').videos == ['camera:3']
     assert find_sources('rtsp://host/a?b=1').videos == ['rtsp://host/a?b=1']
     assert Sources('').name('rtsp://host/a?b=1') == 'host_a_b_1.mp4'
     assert Sources('').name('camera:0') == 'camera_0.mp4'
@@ -96,3 +97,24 @@ def test_broken_videos(tmp_path):
     for source in (str(tmp_path / 'v.mp4'), 'camera:77'):
         with pytest.raises(UserError, match='cannot be opened as a video'):
             Video(source)
+
+
+@pytest.mark.parametrize('source', ['camera:77', '/dev/video77', '77'])
+def test_a_camera_that_is_not_there(source, capfd):
+    with pytest.raises(UserError) as raised:
+        Video(find_sources(source).videos[0])
+    message = str(raised.value)
+    assert 'no camera number 77 (the first is camera:0)' in message and '\n' not in message
+    # Not what each of OpenCV's backends has to say.
+    assert capfd.readouterr().err == ''
+
+
+@pytest.mark.parametrize('source', ['camera:-1', 'camera:x', 'camera:', 'camera:99999999999999'])
+def test_what_is_not_the_number_of_a_camera(source):
+    with pytest.raises(UserError, match=r'does not exist; give .* or camera:0\.'):
+        find_sources(source)
+
+
+def test_a_stream_that_does_not_answer():
+    with pytest.raises(UserError, match='nothing answers at that address'):
+        Video(find_sources('http://127.0.0.1:1/x.mp4').videos[0])
