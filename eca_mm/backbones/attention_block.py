@@ -25,6 +25,7 @@ from eca_mm.ops.training_block_tail import (
     can_fuse_norm,
     training_block_tail,
 )
+from eca_mm.utils.pretrained import pretrained_configs
 
 # What a block computes is decided in these; its inference form is that of all of them.
 _COMPUTES = ('forward', 'tail', 'merge', 'recalibrate', 'checkpointed', 'conv_norm_activation')
@@ -234,7 +235,7 @@ def init_attentions(model: BaseModule) -> None:
     Args:
         model (BaseModule): A backbone of :class:`AttentionBlock`.
     """
-    if isinstance(model.init_cfg, dict) and model.init_cfg['type'] == 'Pretrained':
+    if pretrained_configs(model.init_cfg):
         return
     for block in model.modules():
         if isinstance(block, AttentionBlock) and block.attention_name is not None:

@@ -11,6 +11,7 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from eca_mm.utils.errors import UserError
+from eca_mm.utils.pretrained import pretrained_configs, weights_as_loaded
 
 from .channels import image_channels
 from .with_attention import network_config
@@ -108,7 +109,7 @@ class TwoStreamBackbone(BaseModule):
         init_cfg = config.get('init_cfg', network.get('init_cfg'))
         if isinstance(init_cfg, list) and len(init_cfg) == 1:
             init_cfg = init_cfg[0]
-        if channels != 3 and isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained':
+        if channels != 3 and isinstance(init_cfg, dict) and pretrained_configs(init_cfg):
             config.pop('init_cfg', None)
             network.pop('init_cfg', None)
             self._pretrained[name] = init_cfg
@@ -182,12 +183,9 @@ def load_with_repeated_stem(stream: nn.Module, init_cfg: dict) -> None:
     Raises:
         UserError: If no weight fits by its name, or another than the first by its shape.
     """
-    path, prefix = init_cfg['checkpoint'], init_cfg.get('prefix') or ''
-    checkpoint = CheckpointLoader.load_checkpoint(path, 'cpu')
-    prefix = prefix if not prefix or prefix.endswith('.') else f'{prefix}.'
-    weights = {name[len(prefix):]: value
-               for name, value in checkpoint.get('state_dict', checkpoint).items()
-               if name.startswith(prefix)}
+    path = init_cfg['checkpoint']
+    weights = weights_as_loaded(CheckpointLoader.load_checkpoint(path, 'cpu'),
+                                init_cfg.get('prefix'))
     stem = next(f'{name}.weight' for name, module in stream.named_modules()
                 if isinstance(module, nn.Conv2d))
     own = stream.state_dict()

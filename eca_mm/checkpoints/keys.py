@@ -1,5 +1,4 @@
 """Which weights of a checkpoint fit a model."""
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from eca_mm.utils.errors import UserError
+from eca_mm.utils.pretrained import weights_as_loaded
 from eca_mm.utils.terminal import printable
 
 
@@ -78,7 +78,7 @@ class KeyReport:
             model (dict[str, Tensor]): The model's ``state_dict()``.
             checkpoint (dict): A state dict, or a dict that holds one under ``'state_dict'``. A
                 leading ``module.`` (of a model saved inside its DDP wrapper) is dropped from its
-                names, as mmengine does.
+                names, as mmengine does where no prefix is given.
             prefix (str): Compare only the weights whose names start with it, without it.
 
         Returns:
@@ -88,8 +88,7 @@ class KeyReport:
         weights = {str(name): value
                    for name, value in checkpoint.get('state_dict', checkpoint).items()
                    if isinstance(value, Tensor)}
-        saved = {re.sub(r'^module\.', '', name[len(prefix):]): value
-                 for name, value in weights.items() if name.startswith(prefix)}
+        saved = weights_as_loaded(weights, prefix)
         both = [name for name in model if name in saved]
         differing = {name: _difference(saved[name], model[name]) for name in both}
         matched = [name for name in both if not differing[name]]
@@ -182,10 +181,8 @@ def load_fitting(model: nn.Module, checkpoint: Mapping, path: str) -> KeyReport:
     """
     report = check_fit(model.state_dict(), checkpoint, f'Checkpoint {path} does not fit the model',
                        'use the config that it was trained with')
-    weights = checkpoint.get('state_dict', checkpoint)
     # Not strict, for old files lack the batch counters of BN.
-    model.load_state_dict({name.removeprefix('module.'): value for name, value in weights.items()},
-                          strict=False)
+    model.load_state_dict(weights_as_loaded(checkpoint), strict=False)
     return report
 
 

@@ -1,6 +1,5 @@
 """Which attentions in frozen stages a run trains (see :mod:`eca_mm.backbones.freezing`)."""
 import functools
-import re
 from collections.abc import Iterator
 
 from mmengine.model import is_model_wrapper
@@ -16,6 +15,7 @@ from eca_mm.backbones.freezing import (
 )
 from eca_mm.checkpoints.latest import latest_checkpoint
 from eca_mm.compat import freezing
+from eca_mm.utils.pretrained import pretrained_configs, weights_as_loaded
 
 META = 'frozen_attention'
 
@@ -77,11 +77,9 @@ def _chosen(runner: Runner, model: nn.Module, names: list[str]) -> dict[str, boo
         recorded = (checkpoint.get('meta') or {}).get(META)
         if runner._resume and isinstance(recorded, dict):
             return {name: bool(recorded.get(name, True)) for name in names}
-        weights = _weights(checkpoint)
+        weights = weights_as_loaded(checkpoint)
         for name in names:
             chosen[name] |= contains(weights, name, model.get_submodule(name))
-        if runner._resume:
-            return chosen
     missing = [name for name in names if not chosen[name]]
     for prefix, weights in _pretrained(model, missing):
         for name in missing:
@@ -92,27 +90,10 @@ def _chosen(runner: Runner, model: nn.Module, names: list[str]) -> dict[str, boo
 
 def _pretrained(model: nn.Module, names: list[str]) -> Iterator[tuple[str, dict[str, Tensor]]]:
     """What ``init_cfg`` loads into the parts of a model that hold any of the named layers."""
-    done: list[str] = []
     for name, module in model.named_modules():
         prefix = f'{name}.' if name else ''
-        if prefix.startswith(tuple(done)) or not any(n.startswith(prefix) for n in names):
+        if not any(n.startswith(prefix) for n in names):
             continue
-        configs = getattr(module, 'init_cfg', None) or ()
-        for cfg in [configs] if isinstance(configs, dict) else configs:
-            if cfg.get('type') != 'Pretrained':
-                continue
+        for cfg in pretrained_configs(getattr(module, 'init_cfg', None)):
             checkpoint = CheckpointLoader.load_checkpoint(cfg['checkpoint'], 'cpu')
-            weights = _weights(checkpoint)
-            part = cfg.get('prefix') or ''
-            part = part if not part or part.endswith('.') else f'{part}.'
-            yield prefix, {key[len(part):]: value for key, value in weights.items()
-                           if key.startswith(part)}
-            if isinstance(configs, dict):
-                # mmengine then leaves what is inside as it was loaded.
-                done.append(prefix)
-
-
-def _weights(checkpoint: dict) -> dict[str, Tensor]:
-    """The weights under the names that mmengine loads them by."""
-    return {re.sub(r'^module\.', '', name): value
-            for name, value in checkpoint.get('state_dict', checkpoint).items()}
+            yield prefix, weights_as_loaded(checkpoint, cfg.get('prefix'))

@@ -13,6 +13,7 @@ from torch import nn
 from eca_mm.checkpoints.latest import latest_checkpoint
 from eca_mm.utils.errors import UserError
 from eca_mm.utils.explain import explain
+from eca_mm.utils.pretrained import pretrained_configs
 from eca_mm.utils.terminal import printable
 
 # What of a scheduler comes from its config; the rest is its state.
@@ -195,10 +196,11 @@ def without_pretrained(model: nn.Module) -> Iterator[None]:
     stated = {}
     for module in model.modules():
         configs = getattr(module, 'init_cfg', None)
-        listed = [configs] if isinstance(configs, dict) else list(configs or ())
-        if any(cfg.get('type') == 'Pretrained' for cfg in listed):
+        loading = pretrained_configs(configs)
+        if loading:
             stated[module] = configs
-            module.init_cfg = [cfg for cfg in listed if cfg.get('type') != 'Pretrained'] or None
+            listed = [configs] if isinstance(configs, dict) else configs
+            module.init_cfg = [cfg for cfg in listed if cfg not in loading] or None
     try:
         yield
     finally:

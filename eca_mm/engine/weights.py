@@ -3,6 +3,7 @@ from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from eca_mm.checkpoints.keys import KeyReport, check_fit
+from eca_mm.utils.pretrained import pretrained_configs
 
 
 def check_pretrained(module: nn.Module) -> KeyReport | None:
@@ -21,10 +22,7 @@ def check_pretrained(module: nn.Module) -> KeyReport | None:
         MisfitError: If no weight matches, or some have another shape.
     """
     report = None
-    configs = getattr(module, 'init_cfg', None) or ()
-    for cfg in [configs] if isinstance(configs, dict) else configs:
-        if cfg.get('type') != 'Pretrained':
-            continue
+    for cfg in pretrained_configs(getattr(module, 'init_cfg', None)):
         path, prefix = cfg['checkpoint'], cfg.get('prefix') or ''
         checkpoint = CheckpointLoader.load_checkpoint(path, 'cpu')
         prefix = prefix if not prefix or prefix.endswith('.') else f'{prefix}.'

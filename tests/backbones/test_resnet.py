@@ -1,6 +1,7 @@
 """AttentionResNet and ECAResNet: sizes, options, freezing."""
 import pytest
 import torch
+from mmengine.model.weight_init import PretrainedInit
 from mmengine.registry import MODELS, DefaultScope
 from mmpretrain.models.backbones import ResNet
 
@@ -81,6 +82,20 @@ class TestAttention:
     def test_bad_kernel_sizes(self, k):
         with pytest.raises(ValueError, match='kernel_size'):
             ECAResNet(50, k)
+
+
+@pytest.mark.parametrize('make', [dict, lambda **init: [init]], ids=['alone', 'in a list'])
+@pytest.mark.parametrize('kind', ['Pretrained', PretrainedInit])
+def test_pretrained_attentions_stay(make, kind, tmp_path):
+    options = dict(depth=18, attention=dict(type='GCBlock', reduction=4), base_channels=8)
+    source = AttentionResNet(**options).state_dict()
+    source = {name: torch.ones_like(value) for name, value in source.items()}
+    torch.save(source, tmp_path / 'a.pth')
+    init_cfg = make(type=kind, checkpoint=str(tmp_path / 'a.pth'))
+    model = AttentionResNet(**options, init_cfg=init_cfg)
+    model.init_weights()
+    attentions = [name for name in source if '.context_block.' in name]
+    assert attentions and all(model.state_dict()[name].equal(source[name]) for name in attentions)
 
 
 class TestFreezing:

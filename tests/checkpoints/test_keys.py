@@ -87,6 +87,9 @@ def test_under_a_wrong_prefix_the_right_one_is_found():
     model = _weights('conv1.weight', 'conv2.weight')
     saved = _weights('backbone.conv1.weight', 'backbone.conv2.weight', 'head.fc.weight')
     assert KeyReport.compare(model, saved, 'backbone.').fits
+    # Where a prefix is given, mmengine drops no other.
+    wrapped = {name.replace('backbone.', 'backbone.module.'): saved[name] for name in saved}
+    assert not KeyReport.compare(model, wrapped, 'backbone.').matched
     report = KeyReport.compare(model, saved, 'encoder.')
     assert not report.matched and report.prefix.checkpoint == 'backbone.'
 

@@ -5,12 +5,14 @@ import os
 import pytest
 import torch
 from mmengine.model import BaseModel
+from mmengine.model.weight_init import PretrainedInit
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset
 
-from eca_mm.engine.frozen_attention import META
+from eca_mm.backbones.freezing import frozen_attention
+from eca_mm.engine.frozen_attention import META, checkpoint_meta
 from eca_mm.engine.runner import CheckedRunner
 from tests.support.marks import few_by_default
 from tests.support.processes import free_port
@@ -25,9 +27,10 @@ PLUGIN = dict(type='mmdet.ResNet', depth=50, norm_eval=False, plugins=[
 class FrozenAttentionModel(BaseModel):
     """A backbone whose output is to be small."""
 
-    def __init__(self, backbone, **kwargs):
+    def __init__(self, backbone, neighbor=None, **kwargs):
         super().__init__(**kwargs)
         self.backbone = MODELS.build(backbone)
+        self.neighbor = MODELS.build(neighbor) if neighbor else None
 
     def forward(self, inputs, mode='tensor'):
         out = self.backbone(torch.stack(inputs))[-1]
@@ -44,8 +47,8 @@ class Noise(Dataset):
         return {'inputs': torch.randn(3, 32, 32, generator=torch.Generator().manual_seed(index))}
 
 
-def run(kind, work_dir, backbone, epochs=1, launcher='none', **options):
-    """Train and return the runner."""
+def start(kind, work_dir, backbone, epochs=1, launcher='none', **options):
+    """Build a runner."""
     cfg = dict(
         model=dict(type='FrozenAttentionModel', backbone=backbone), work_dir=str(work_dir),
         train_dataloader=dict(dataset=Noise(), batch_size=2,
@@ -55,8 +58,13 @@ def run(kind, work_dir, backbone, epochs=1, launcher='none', **options):
         default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1)),
         experiment_name=f'{work_dir.name}_{epochs}_{len(options)}', default_scope='mmengine',
         cfg=dict(model_wrapper_cfg=dict(type='MMDistributedDataParallel', device_ids=None)),
-        log_level='WARNING', **options)
-    runner = kind(**cfg)
+        log_level='WARNING')
+    return kind(**{**cfg, **options})
+
+
+def run(*args, **options):
+    """Train and return the runner."""
+    runner = start(*args, **options)
     trained = frozen_stage(runner)
     runner.train()
     assert frozen_stage(runner) == trained, 'changed after the model was wrapped'
@@ -137,9 +145,84 @@ class TestOneProcess:
         assert frozen_stage(third) == set()
 
 
-def test_a_runner_that_only_tests_reads_nothing(tmp_path):
-    model = dict(type='FrozenAttentionModel', backbone=pretrained(OURS, 'absent.pth'))
-    Runner(model=model, work_dir=str(tmp_path), experiment_name='only_tests')
+def named(path, prefix='backbone.', **more):
+    return dict(type='Pretrained', checkpoint=path, prefix=prefix, **more)
+
+
+@pytest.fixture(scope='module')
+def files(tmp_path_factory):
+    """Weights of our model with its attention, without, and as saved inside its DDP wrapper."""
+    folder = tmp_path_factory.mktemp('weights')
+    state = MODELS.build(dict(type='FrozenAttentionModel', backbone=OURS)).state_dict()
+    content = {'with': state, 'without': {k: v for k, v in state.items() if '.eca.' not in k},
+               'wrapped': {f'module.{k}': v for k, v in state.items()}}
+    for name, weights in content.items():
+        torch.save({'state_dict': weights}, folder / f'{name}.pth')
+    return {name: str(folder / f'{name}.pth') for name in content}, state
+
+
+@pytest.mark.parametrize(('init_cfg', 'outer', 'load_from', 'frozen'), [
+    (None, None, 'wrapped', True),
+    (dict(prefix='backbone'), None, None, True),
+    (dict(checkpoint='wrapped', prefix='module.backbone.'), None, None, True),
+    (dict(type=PretrainedInit), None, None, True),
+    ([dict(type='Kaiming', layer='Conv2d'), {}], None, None, True),
+    # A part of the model loads its weights whatever the whole loads.
+    ({}, 'without', None, True),
+    (None, 'with', None, True),
+    (dict(type='Kaiming', layer='Conv2d'), None, None, False),
+], ids=str)
+def test_what_is_frozen_is_what_is_loaded(files, tmp_path, init_cfg, outer, load_from, frozen):
+    paths, state = files
+
+    def complete(cfg):
+        cfg = {**named('with'), **cfg} if cfg.get('type') != 'Kaiming' else cfg
+        return {**cfg, 'checkpoint': paths[cfg['checkpoint']]} if 'checkpoint' in cfg else cfg
+
+    configs = [complete(cfg) for cfg in init_cfg] if isinstance(init_cfg, list) else (
+        None if init_cfg is None else complete(init_cfg))
+    model = dict(type='FrozenAttentionModel', backbone=dict(OURS, init_cfg=configs),
+                 init_cfg=outer and dict(type='Pretrained', checkpoint=paths[outer]))
+    runner = start(Runner, tmp_path, None, model=model, load_from=load_from and paths[load_from])
+    assert frozen_stage(runner) == (set() if frozen else attention(runner))
+    runner._init_model_weights()
+    runner.load_or_resume()
+    for name in attention(runner):
+        value = runner.model.get_parameter(f'backbone.layer1.{name}')
+        assert value.equal(state[f'backbone.layer1.{name}']) == frozen
+
+
+def test_each_part_goes_by_its_own_weights(files, tmp_path):
+    paths, _ = files
+    model = dict(type='FrozenAttentionModel', backbone=OURS,
+                 neighbor=pretrained(OURS, paths['with']))
+    found = frozen_attention(start(Runner, tmp_path, None, model=model).model)
+    assert found == {f'{part}.layer1.{block}.eca': part == 'neighbor'
+                     for part in ('backbone', 'neighbor') for block in range(2)}
+
+
+def test_what_a_model_has_loaded_already_counts(files, tmp_path):
+    model = MODELS.build(dict(type='FrozenAttentionModel', backbone=OURS))
+    model.load_state_dict(files[1])
+    assert frozen_stage(start(Runner, tmp_path, None, model=model)) == set()
+
+
+def test_a_checkpoint_of_an_earlier_run_counts_only_when_it_is_resumed_from(files, tmp_path):
+    os.link(files[0]['with'], tmp_path / 'epoch_1.pth')
+    runner = start(Runner, tmp_path, OURS)
+    assert frozen_stage(runner) == attention(runner)
+    # Without a record, its weights decide.
+    assert frozen_stage(start(Runner, tmp_path, OURS, resume=True)) == set()
+
+
+def test_a_runner_that_only_tests_reads_nothing(files, tmp_path):
+    for path in ('absent.pth', files[0]['with']):
+        model = dict(type='FrozenAttentionModel', backbone=pretrained(OURS, path))
+        runner = Runner(model=model, work_dir=str(tmp_path), experiment_name='only_tests')
+        assert frozen_stage(runner) == attention(runner)
+    # What has no frozen stage has nothing to record.
+    runner.model.backbone = MODELS.build(dict(OURS, frozen_stages=-1))
+    assert checkpoint_meta(runner) == {}
 
 
 def _process(rank, port, folder, kind, launcher, backbone, load_from, queue):

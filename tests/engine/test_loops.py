@@ -1,4 +1,5 @@
 """A resumed run ends like an uninterrupted one, wherever the checkpoint was saved."""
+import pickle
 import random
 
 import numpy as np
@@ -73,6 +74,12 @@ def test_data_sets_in_data_sets(tmp_path, wrapper):
     assert torch.equal(*weights)
 
 
+def test_a_draw_keeps_its_place_in_data_sets_in_data_sets():
+    draw = SeededIndex(17, (3, 0, 1))
+    for inner, index in ((draw % 10, 7), (draw - 10, 7), (pickle.loads(pickle.dumps(draw)), 17)):
+        assert inner == index and inner.key == draw.key
+
+
 def test_own_batches_and_incomplete_ones(tmp_path):
     cfg = config(tmp_path, EPOCHS, SHUFFLED, drop_last=True)
     cfg.train_dataloader.drop_last = True
@@ -84,6 +91,11 @@ def test_own_batches_and_incomplete_ones(tmp_path):
     assert isinstance(loader.batch_sampler, SeededBatchSampler)
     assert [list(map(int, batch)) for batch in loader.batch_sampler] == [
         [0, 2, 4], [1, 3, 5], [6, 8, 7], [9]]
+    # No two draws of a run share their random numbers.
+    keys = [draw.key for batch in loader.batch_sampler for draw in batch]
+    loader.batch_sampler.sampler.set_epoch(1)
+    keys += [draw.key for batch in loader.batch_sampler for draw in batch]
+    assert len(set(keys)) == 20
     loader.batch_sampler.skip = 3
     (rest, ) = loader.batch_sampler
     assert isinstance(rest[0], SeededIndex) and rest == [9] and rest[0].key[-2:] == (3, 0)

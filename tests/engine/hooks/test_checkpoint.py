@@ -3,17 +3,20 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from mmengine.runner import Runner
 
+from eca_mm.compat import load_checkpoint_file
 from eca_mm.engine import CheckedRunner
 from eca_mm.engine.hooks import checkpoint
+from eca_mm.version import __version__
 from tests.support.marks import few_by_default
 from tests.support.points import EPOCHS, ITERS, SHUFFLED, config
 
 
-def run(folder, loop=EPOCHS, **options):
-    cfg = config(folder, loop, SHUFFLED, randomness={'seed': 0})
+def run(folder, loop=EPOCHS, kind=CheckedRunner, resume=False, **options):
+    cfg = config(folder, loop, SHUFFLED, randomness={'seed': 0}, resume=resume)
     cfg.default_hooks.checkpoint.update(options)
-    runner = CheckedRunner.from_cfg(cfg)
+    runner = kind.from_cfg(cfg)
     runner.train()
     return runner
 
@@ -29,18 +32,43 @@ def test_only_so_many_are_kept(tmp_path):
     assert saved(tmp_path / 'two') == ['iter_11.pth', 'iter_12.pth']
 
 
-def test_a_best_checkpoint_that_is_saved_under_its_old_name_stays(tmp_path):
+@pytest.mark.parametrize('metrics', [['score'], ['score', 'other']])
+def test_a_best_checkpoint_that_is_saved_under_its_old_name_stays(tmp_path, metrics):
     # Counted by epochs, an iteration-based run saves its best under one name throughout.
-    runner = run(tmp_path, {**ITERS, 'max_iters': 2}, by_epoch=True, save_best='score',
-                 rule='greater')
+    runner = run(tmp_path, {**ITERS, 'max_iters': 2}, by_epoch=True, rule='greater',
+                 save_best=metrics if len(metrics) > 1 else metrics[0])
     hook, = (hook for hook in runner.hooks if isinstance(hook, checkpoint.SafeCheckpointHook))
-    for score in (1., 2., 3.):
-        hook._save_best_checkpoint(runner, {'score': score})
-        name, = (name for name in saved(tmp_path) if name.startswith('best_'))
+
+    def best(score):
+        hook._save_best_checkpoint(runner, dict.fromkeys(metrics, score))
+        names = [name for name in saved(tmp_path) if name.startswith('best_')]
+        assert len(names) == len(metrics)
+        return set(names)
+
+    first, *others = (best(score) for score in (1., 2., 3.))
+    assert all(names == first for names in others)
     runner.train_loop._epoch = 4
-    hook._save_best_checkpoint(runner, {'score': 4.})
-    newer, = (name for name in saved(tmp_path) if name.startswith('best_'))
-    assert newer != name
+    assert not best(4.) & first
+
+
+def test_a_resumed_run_keeps_its_checkpoints_and_clears_what_was_half_written(tmp_path):
+    run(tmp_path, {**ITERS, 'max_iters': 2})
+    for name in ('.iter_3.pth.123', '.notes.pth.old'):
+        (tmp_path / name).touch()
+    runner = run(tmp_path, {**ITERS, 'max_iters': 3}, resume=True)
+    assert runner.iter == 3 and not list(tmp_path.glob('earlier_*'))
+    assert saved(tmp_path) == ['iter_1.pth', 'iter_2.pth', 'iter_3.pth']
+    assert [path.name for path in tmp_path.glob('.*.pth.*')] == ['.notes.pth.old']
+
+
+def test_the_version_is_noted_under_the_stock_runner_too(tmp_path):
+    run(tmp_path, {**ITERS, 'max_iters': 1}, Runner)
+    assert load_checkpoint_file(tmp_path / 'iter_1.pth')['meta']['eca_mm_version'] == __version__
+
+
+def test_an_unknown_argument_is_refused_at_once():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'intervall'"):
+        checkpoint.SafeCheckpointHook(intervall=2)
 
 
 @pytest.mark.parametrize('taken', few_by_default(['', 'folder', 'file', 'link'], 0, 3))
@@ -58,6 +86,7 @@ def test_earlier_runs_are_kept_apart_by_a_clock_that_stands_still(tmp_path, monk
     for _ in range(3):
         if starts:
             starts.append((tmp_path / 'iter_1.pth').read_bytes())
+            (tmp_path / 'best_score_iter_1.pth').touch()
         else:
             starts.append(b'')
         run(tmp_path, {**ITERS, 'max_iters': 1})
@@ -65,5 +94,7 @@ def test_earlier_runs_are_kept_apart_by_a_clock_that_stands_still(tmp_path, monk
     kept = [(path / 'iter_1.pth').read_bytes() for path in sorted(tmp_path.glob('earlier_x*'))
             if (path / 'iter_1.pth').is_file()]
     assert kept == ([b'of long ago'] if taken == 'folder' else []) + starts[1:]
+    assert saved(tmp_path) == ['iter_1.pth']
+    assert len(list(tmp_path.glob('earlier_x*/best_score_iter_1.pth'))) == 2
     if taken == 'file':
         assert name.read_text() == 'x'

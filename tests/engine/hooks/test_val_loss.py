@@ -86,8 +86,10 @@ def test_training_is_the_same_with_it(tmp_path):
     runners = []
     for name, hooks in (('plain', ()), ('watched', ({'type': 'ValLossHook'}, ))):
         runner = CheckedRunner.from_cfg(points(tmp_path / name, *hooks))
-        for spy in spies if hooks else ():
-            runner.register_hook(spy)
+        if hooks:
+            # Before the hook, which has the highest priority itself, and after all.
+            runner._hooks.insert(0, spies[0])
+            runner.register_hook(spies[1])
         runner.train()
         runners.append(runner)
     plain, watched = runners
@@ -97,6 +99,7 @@ def test_training_is_the_same_with_it(tmp_path):
     assert [seen for seen in watched.model.seen if seen != (True, True)] == [(False, False)] * 9
     assert all(parameter.grad is None or parameter.grad.isfinite().all()
                for parameter in watched.model.parameters())
+    assert all('loss' not in metrics for metrics in spies[0].metrics)
     for before, after in zip(*(spy.states for spy in spies), strict=True):
         assert before[0] == after[0]
         assert all(torch.equal(before[1][key], after[1][key]) for key in before[1])
@@ -123,8 +126,10 @@ def test_the_mode_is_restored_after_an_error_too(tmp_path, training):
     runner = CheckedRunner.from_cfg(cfg)
     hook, = (each for each in runner.hooks if type(each).__name__ == 'ValLossHook')
     runner.model.train(training)
+    state = {key: value.clone() for key, value in runner.model.state_dict().items()}
     hook.after_val_epoch(runner, metrics := {})
     assert set(metrics) == {'loss'} and runner.model.training is training
+    assert all(torch.equal(value, state[key]) for key, value in runner.model.state_dict().items())
     runner.model.forward = lambda **kwargs: {}['gt_label']
     with pytest.raises(UserError, match='LoadAnnotations'):
         hook.after_val_epoch(runner, {})
@@ -149,6 +154,8 @@ def test_interval_and_its_values(tmp_path):
 def test_validation_alone_of_detectors_and_classifiers(tmp_path, text, draw, names):
     """``val()`` without a training: the metrics, and the losses beside them."""
     draw(tmp_path / 'data')
+    # The pipeline loads the annotations after it has halved the images.
+    text = text.replace('scale=(64, 64)', 'scale=(32, 32)')
     path = samples.write_config(tmp_path / 'config.py', text, tmp_path / 'data', """
 val_dataloader, val_evaluator, val_cfg = test_dataloader, test_evaluator, dict()
 custom_hooks.append(dict(type='ValLossHook'))""")
@@ -165,3 +172,10 @@ custom_hooks.append(dict(type='ValLossHook'))""")
     assert metrics and not runner.model.training
     assert all(torch.equal(value, before[key])
                for key, value in runner.model.state_dict().items())
+    if 'loss_bbox' in names:
+        hook, = (each for each in runner.hooks if type(each).__name__ == 'ValLossHook')
+        sample = next(iter(hook._loader))['data_samples'][0]
+        annotations = json.loads((tmp_path / 'data/annotations.json').read_text())['annotations']
+        x, y, width, height = annotations[0]['bbox']
+        assert sample.gt_instances.bboxes.tensor[0].tolist() == [
+            x / 2, y / 2, (x + width) / 2, (y + height) / 2]
