@@ -37,7 +37,8 @@ def test_a_resumed_run_is_the_same_run(tmp_path, monkeypatch, loop, sampler, wor
             assert len(LOADED) <= 3 * (12 - stop)
 
 
-def test_another_seed_is_another_run(tmp_path):
+def test_another_seed_is_another_run(tmp_path, monkeypatch):
+    monkeypatch.setattr('mmengine.runner.loops.time.sleep', lambda seconds: None)
     weights = []
     for seed in (0, 0, 1):
         folder = tmp_path / str(len(weights))

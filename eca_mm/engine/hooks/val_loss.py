@@ -102,7 +102,7 @@ class ValLossHook(Hook):
             np.random.set_state(states[1])
             torch.set_rng_state(states[2])
         parts = all_gather_object((dict(sums), count))
-        total = sum(number for _, number in parts) or 1
+        total = sum(number for _, number in parts)
         return {name: sum(values.get(name, 0.) for values, _ in parts) / total for name in sums}
 
 

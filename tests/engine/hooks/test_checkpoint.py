@@ -1,8 +1,10 @@
 """Which checkpoints are there after a run, and which are not any more."""
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from mmengine.fileio import LocalBackend, register_backend
 from mmengine.runner import Runner
 
 from eca_mm.compat import load_checkpoint_file
@@ -64,6 +66,31 @@ def test_a_resumed_run_keeps_its_checkpoints_and_clears_what_was_half_written(tm
 def test_the_version_is_noted_under_the_stock_runner_too(tmp_path):
     run(tmp_path, {**ITERS, 'max_iters': 1}, Runner)
     assert load_checkpoint_file(tmp_path / 'iter_1.pth')['meta']['eca_mm_version'] == __version__
+
+
+def test_one_name_for_all_checkpoints(tmp_path):
+    run(tmp_path, {**ITERS, 'max_iters': 3}, filename_tmpl='last.pth', max_keep_ckpts=1)
+    assert saved(tmp_path) == ['last.pth']
+
+
+@register_backend('elsewhere')
+class Elsewhere(LocalBackend):
+    """Stands for an object store."""
+
+    removed = []
+
+    def remove(self, filepath):
+        self.removed.append(Path(filepath).name)
+        super().remove(filepath)
+
+
+def test_other_places_remove_their_own_files(tmp_path):
+    (tmp_path / 'iter_9.pth').touch()
+    Elsewhere.removed.clear()
+    run(tmp_path, {**ITERS, 'max_iters': 3}, max_keep_ckpts=1,
+        backend_args={'backend': 'elsewhere'})
+    assert Elsewhere.removed == ['iter_1.pth', 'iter_2.pth']
+    assert saved(tmp_path) == ['iter_3.pth', 'iter_9.pth']
 
 
 def test_an_unknown_argument_is_refused_at_once():

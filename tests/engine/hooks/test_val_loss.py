@@ -41,9 +41,9 @@ class Normed(BaseModel):
     def forward(self, x, mode):
         if mode == 'predict':
             return [None] * len(x)
-        random.random(), np.random.rand()
+        draw = random.random() + np.random.rand() + torch.rand(1)
         self.seen.append((self.training, torch.is_grad_enabled()))
-        return {'loss': self.net(torch.stack(tuple(x))).square().mean()}
+        return {'loss': self.net(torch.stack(tuple(x))).square().mean(), 'draw': draw}
 
 
 @METRICS.register_module()
@@ -100,6 +100,9 @@ def test_training_is_the_same_with_it(tmp_path):
     assert all(parameter.grad is None or parameter.grad.isfinite().all()
                for parameter in watched.model.parameters())
     assert all('loss' not in metrics for metrics in spies[0].metrics)
+    # Each validation draws the same numbers.
+    draws = [metrics['draw'] for metrics in spies[1].metrics]
+    assert draws == draws[:1] * 3
     for before, after in zip(*(spy.states for spy in spies), strict=True):
         assert before[0] == after[0]
         assert all(torch.equal(before[1][key], after[1][key]) for key in before[1])
@@ -128,7 +131,7 @@ def test_the_mode_is_restored_after_an_error_too(tmp_path, training):
     runner.model.train(training)
     state = {key: value.clone() for key, value in runner.model.state_dict().items()}
     hook.after_val_epoch(runner, metrics := {})
-    assert set(metrics) == {'loss'} and runner.model.training is training
+    assert set(metrics) == {'loss', 'draw'} and runner.model.training is training
     assert all(torch.equal(value, state[key]) for key, value in runner.model.state_dict().items())
     runner.model.forward = lambda **kwargs: {}['gt_label']
     with pytest.raises(UserError, match='LoadAnnotations'):
