@@ -119,7 +119,7 @@ def contains(weights: dict[str, Tensor], name: str, layer: nn.Module) -> bool:
 
 
 def _attentions(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """The attentions with parameters, without those nested in another one."""
+    """The attentions, without those nested in another one."""
     found: list[str] = []
     of_blocks = {id(module.attention) for module in network.modules()
                  if isinstance(module, AttentionBlock)}
@@ -127,8 +127,7 @@ def _attentions(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         inside = name.startswith(tuple(f'{other}.' for other in found))
         if not inside and (isinstance(module, LAYERS) or id(module) in of_blocks):
             found.append(name)
-            if next(module.parameters(), None) is not None:
-                yield name, module
+            yield name, module
 
 
 def _networks(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:

@@ -8,6 +8,7 @@ import torch
 from mmdet.models.backbones import ResNet as MMDetResNet
 from mmdet.models.backbones import ResNetV1d
 from mmengine.logging import MMLogger
+from mmengine.registry import MODELS
 from mmpretrain.models.backbones import ResNet
 from torch import nn
 
@@ -162,6 +163,27 @@ def test_what_is_loaded_into_a_whole_model_counts():
     assert not any(p.requires_grad for p in model['backbone'].layer1.parameters())
 
 
+@MODELS.register_module()
+class GateOfAUser(nn.Module):
+    _abbr_ = 'own'
+
+    def __init__(self, in_channels):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1, in_channels, 1, 1))
+
+    def forward(self, x):
+        return x * self.weight
+
+
+@pytest.mark.parametrize(('attention', 'name'), [
+    # One attention, though it consists of others.
+    (dict(type='SCSELayer', reduction=4), 'scse'), (dict(type='GateOfAUser'), 'own')])
+def test_whatever_the_attention_of_a_block_is_it_counts_once(attention, name):
+    network = AttentionResNet(18, attention, frozen_stages=1, **SMALL)
+    assert frozen_attention(network) == {f'layer1.{block}.{name}': False for block in range(2)}
+    assert all(p.requires_grad for p in network.layer1[0].get_submodule(name).parameters())
+
+
 def test_what_a_user_freezes_stays_frozen():
     network = ECAResNet(18, frozen_stages=1, **SMALL).requires_grad_(False)
     network.train()
@@ -233,11 +255,14 @@ class Lines(logging.Handler):
 
 def test_said_once(make):
     network, logger, handler = make(), MMLogger.get_current_instance(), Lines()
+    model = nn.ModuleDict({'backbone': network, 'head': nn.Linear(2, 2)})
     logger.handlers.append(handler)
     try:
         network.load_state_dict(plain(network), strict=False)
         network.train()
         network.train()
+        # Weights of other parts say nothing of these.
+        model.load_state_dict({'head.bias': torch.ones(2)}, strict=False)
     finally:
         logger.handlers.remove(handler)
     line, = (line for line in handler.lines if 'do not contain the attention of frozen' in line)

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 from eca_mm.datasets.repeatable import SeededBatchSampler
 from eca_mm.engine import data_position
-from eca_mm.engine.data_position import DataPosition, continue_from
+from eca_mm.engine.data_position import DataPosition, continue_from, set_seed
 
 # Ten images in batches of two, five of which are an epoch.
 START = DataPosition(batch_size=2, world_size=1, length=5, left=5)
@@ -54,6 +54,17 @@ def test_the_batches_that_are_left(size, drop_last, rest):
     data = loader(size, drop_last)
     position = continue_from(data, DataPosition(5, 1, 2, iter=1, samples=5, left=1))
     assert position.left == len(rest) and [len(batch) for batch in data] == rest
+    # Of fewer images than it has had, nothing is left.
+    assert continue_from(data, DataPosition(5, 1, 4, iter=3, samples=15, left=1)).left == 0
+
+
+@pytest.mark.parametrize('differs_by_rank', [True, False])
+def test_seeds_of_the_order_and_of_the_augmentation(differs_by_rank):
+    data = loader(2)
+    data.batch_sampler.sampler.seed = 3
+    set_seed(data, 7, differs_by_rank)
+    assert data.batch_sampler.seed == 7
+    assert data.batch_sampler.sampler.seed == (3 if differs_by_rank else 7)
 
 
 def test_images_that_cannot_be_shared_equally(monkeypatch):

@@ -196,9 +196,12 @@ def test_each_part_goes_by_its_own_weights(files, tmp_path):
     paths, _ = files
     model = dict(type='FrozenAttentionModel', backbone=OURS,
                  neighbor=pretrained(OURS, paths['with']))
-    found = frozen_attention(start(Runner, tmp_path, None, model=model).model)
-    assert found == {f'{part}.layer1.{block}.eca': part == 'neighbor'
-                     for part in ('backbone', 'neighbor') for block in range(2)}
+    loaded = MODELS.build(dict(model, neighbor=OURS))
+    loaded.neighbor.load_state_dict(MODELS.build(OURS).state_dict())
+    for each in (model, loaded):
+        found = frozen_attention(start(Runner, tmp_path, None, model=each).model)
+        assert found == {f'{part}.layer1.{block}.eca': part == 'neighbor'
+                         for part in ('backbone', 'neighbor') for block in range(2)}
 
 
 def test_what_a_model_has_loaded_already_counts(files, tmp_path):
@@ -211,11 +214,17 @@ def test_a_checkpoint_of_an_earlier_run_counts_only_when_it_is_resumed_from(file
     os.link(files[0]['with'], tmp_path / 'epoch_1.pth')
     runner = start(Runner, tmp_path, OURS)
     assert frozen_stage(runner) == attention(runner)
-    # Without a record, its weights decide.
+    # Without a record, its weights decide; they do for what a record lacks, too.
     assert frozen_stage(start(Runner, tmp_path, OURS, resume=True)) == set()
+    torch.save({'state_dict': files[1], 'meta': {META: {'backbone.layer1.0.eca': False}}},
+               tmp_path / 'epoch_2.pth')
+    found = frozen_stage(start(Runner, tmp_path, OURS, resume=True))
+    assert found == {'0.eca.conv.weight'}
 
 
 def test_a_runner_that_only_tests_reads_nothing(files, tmp_path):
+    # Nor does one that could train as well end for want of these weights.
+    start(Runner, tmp_path, pretrained(OURS, 'absent.pth'))
     for path in ('absent.pth', files[0]['with']):
         model = dict(type='FrozenAttentionModel', backbone=pretrained(OURS, path))
         runner = Runner(model=model, work_dir=str(tmp_path), experiment_name='only_tests')

@@ -9,6 +9,7 @@ import torch
 from eca_mm.compat import load_checkpoint_file
 from eca_mm.datasets.repeatable import SeededBatchSampler, SeededIndex
 from eca_mm.engine import CheckedRunner
+from eca_mm.engine.data_position import DataPosition, continue_from
 from tests.support.marks import few_by_default
 from tests.support.points import ENDLESS, EPOCHS, ITERS, LOADED, SHUFFLED, config, flat
 
@@ -97,6 +98,9 @@ def test_own_batches_and_incomplete_ones(tmp_path):
     loader.batch_sampler.sampler.set_epoch(1)
     keys += [draw.key for batch in loader.batch_sampler for draw in batch]
     assert len(set(keys)) == 20
-    loader.batch_sampler.skip = 3
+    # Only whole batches can be gone past, and only where there were as many.
+    for samples, left in ((4, 3), (3, 2)):
+        assert continue_from(loader, DataPosition(3, 1, 4, 1, 0, samples, left)) is None
+    assert continue_from(loader, DataPosition(3, 1, 4, 3, 0, 9, 1)).left == 1
     (rest, ) = loader.batch_sampler
     assert isinstance(rest[0], SeededIndex) and rest == [9] and rest[0].key[-2:] == (3, 0)

@@ -12,6 +12,7 @@ from mmengine.registry import METRICS
 from eca_mm.checkpoints.latest import latest_checkpoint
 from eca_mm.compat import load_checkpoint_file
 from eca_mm.engine import CheckedRunner
+from eca_mm.utils.errors import UserError
 from eca_mm.version import __version__
 from tests.support.marks import few_by_default
 from tests.support.points import ENDLESS, EPOCHS, ITERS, LOADED, SHUFFLED, config
@@ -56,6 +57,7 @@ def test_another_batch_size_continues_with_the_next_image(tmp_path, whole, said,
     # As many as a run with these batches has: epochs, iterations and schedules agree.
     length = -(-10 // size)
     assert (runner.epoch, runner.iter) == (3, 3 * length)
+    assert runner.optim_wrapper._inner_count == runner.iter
     sentence, = [line for line in said if '2 images in a batch' in line]
     assert f'1 process x {size} images' in sentence and 'learning rate' in sentence
 
@@ -115,11 +117,39 @@ def test_settings_that_resuming_does_not_take_are_named(tmp_path, whole, said):
     more = {'resume': True, 'load_from': str(tmp_path / 'whole/iter_5.pth')}
     loaded(tmp_path / 'same', EPOCHS, SHUFFLED, 2, **more)
     assert not [line for line in said if 'are not used' in line]
-    loaded(tmp_path / 'more', EPOCHS, SHUFFLED, 2, **more,
-           optim_wrapper={'optimizer': {'type': 'Adam', 'lr': 0.5, 'weight_decay': 0.1}})
+    runner, _ = loaded(
+        tmp_path / 'more', EPOCHS, SHUFFLED, 2, **more,
+        optim_wrapper={'optimizer': {'type': 'Adam', 'lr': 0.5, 'weight_decay': 0.1}},
+        param_scheduler=[{'type': 'CosineAnnealingLR', 'T_max': 3, 'by_epoch': False}])
+    assert runner.param_schedulers[0].T_max == 10
     sentence, = [line for line in said if 'are not used' in line]
     assert 'optimizer.lr=0.5 (the checkpoint has 0.01)' in sentence
     assert 'weight_decay=0.1' in sentence and 'load_from=' in sentence
+
+
+@pytest.mark.parametrize(('note', 'first'), [
+    # Of a run that went on under another loop: of an earlier epoch, and of later iterations.
+    (dict(batch_size=1, length=10, left=10), 20), (dict(iter=99, epoch=19), 28)])
+def test_notes_of_another_run_are_not_used(tmp_path, whole, note, first):
+    checkpoint = load_checkpoint_file(tmp_path / 'whole/iter_14.pth')
+    checkpoint['message_hub']['runtime_info']['data_position'].update(
+        {'iter': 0, 'epoch': 0, 'samples': 0, **note})
+    torch.save(checkpoint, tmp_path / 'noted.pth')
+    _, rest = loaded(tmp_path / 'more', EPOCHS, SHUFFLED, 2, resume=True,
+                     load_from=str(tmp_path / 'noted.pth'))
+    assert rest == whole[first:]
+
+
+@pytest.mark.parametrize('loop', [EPOCHS, ITERS])
+def test_data_that_cannot_be_repeated_are_named_at_the_start(tmp_path, said, loop):
+    cfg = config(tmp_path, loop, SHUFFLED, randomness=SEED)
+    CheckedRunner.from_cfg(cfg).train_loop  # noqa: B018
+    assert not [line for line in said if 'augment' in line]
+    cfg.train_dataloader.pop('batch_sampler')
+    cfg.train_dataloader.dataset.pipeline = [{'type': 'Shake'}]
+    CheckedRunner.from_cfg(cfg).train_loop  # noqa: B018
+    sentence, = [line for line in said if 'augment' in line]
+    assert "no batch_sampler=dict(type='SeededBatchSampler') and no SeedSample in" in sentence
 
 
 def test_nothing_to_resume_and_nothing_left_to_train(tmp_path, said):
@@ -173,6 +203,12 @@ def test_an_evaluation_takes_the_weights_and_training_resumes_after_it(
     for _ in range(2):
         getattr(runner, evaluate)()
     assert all(map(torch.equal, trained.values(), runner.model.state_dict().values()))
+
+    # An evaluation takes no part of the weights, resumed from or not.
+    torch.save({'state_dict': {'net.0.bias': expected['net.0.bias']}}, tmp_path / 'part.pth')
+    cfg.load_from = str(tmp_path / 'part.pth')
+    with pytest.raises(UserError, match='does not fit the model'):
+        getattr(CheckedRunner.from_cfg(cfg), evaluate)()
 
     cfg.update(work_dir=str(tmp_path / 'empty'), load_from=None)
     getattr(CheckedRunner.from_cfg(cfg), evaluate)()

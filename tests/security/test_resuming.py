@@ -59,7 +59,8 @@ def test_a_copied_folder_names_its_own_files(tmp_path):
 
 
 @pytest.mark.parametrize('change', [
-    {'meta': {'epoch': 'x', 'iter': 1}}, {'meta': {'epoch': 0, 'iter': -1}},
+    {'meta': {'epoch': 'x', 'iter': 1}}, {'meta': {'epoch': True, 'iter': 1}},
+    {'meta': {'epoch': 0, 'iter': -1}},
     {'meta': {'epoch': 0, 'iter': 10**30}}, {'meta': {'epoch': 0, 'iter': 1, 'seed': 'x'}},
     {'meta': {'epoch': 0, 'iter': 1, 'seed': 2**70}}, {'meta': {}}, {'meta': None},
     {'message_hub': {}}, {'message_hub': {'log_scalars': 1, 'runtime_info': [], 'resumed_keys': 0}},
