@@ -21,6 +21,7 @@ from . import (
     imports,
     ops,
     registries,
+    voc_files,
     warning_filters,
 )
 
@@ -93,7 +94,11 @@ CHANGES = (
            'config gives, and takes hidden folders for classes.'),
     Change(data_sets.report_left_out, 'mmdet, mmengine', 'all',
            'Data sets leave images out without a word, and an empty one ends in "need at least one '
-           'array to concatenate".'),
+           'array to concatenate". VOC\'s boxes from 0 to 1, without area or outside of the image '
+           'are taken as they are.'),
+    Change(voc_files.name_broken_voc_files, 'mmdet', 'all',
+           'A broken annotation file of VOC ends in an error of the XML parser that does not name '
+           'it.'),
     Change(hub.install, 'mmpretrain', '1.0 and later',
            '`mmpretrain.get_model` and `list_models` know our classifiers by name.'),
     Change(hub.refuse_random_weights, 'mmpretrain', '1.0 and later',

@@ -12,6 +12,9 @@ from mmengine.logging import print_log
 from eca_mm.utils.errors import UserError
 from eca_mm.utils.listing import some
 
+from .label_files import check_label_files, check_list, count_left_out
+from .voc_files import describe, take_out_bad_boxes
+
 # What systems and programs leave beside the folders of classes.
 _HIDDEN = ('__MACOSX', '__pycache__', '@eaDir', 'lost+found')
 # Annotation files of VOC that are read to learn which names they use.
@@ -54,7 +57,7 @@ def label_folders_by_name() -> None:
 
     @functools.wraps(find_samples)
     def by_name(self: Any) -> list:
-        _check_list(self)
+        check_list(self)
         folders = without_hidden(self.img_prefix)[0] if self.with_label else []
         names = list(self.CLASSES or ())
         if not set(names) & set(folders):
@@ -62,7 +65,8 @@ def label_folders_by_name() -> None:
                 raise UserError(f'{self.img_prefix} has {len(folders)} folders of classes '
                                 f'({some(folders, 20)}), but the config names {len(names)} classes '
                                 f'({some(names, 20)}); correct metainfo=dict(classes=...).')
-            return find_samples(self)
+            _check_spelling(self.img_prefix, folders, names)
+            return count_left_out(lambda: find_samples(self), self)
         strange = [name for name in folders if name not in names]
         if strange:
             raise UserError(f'{self.img_prefix} has folders that are not among the classes of the '
@@ -74,52 +78,25 @@ def label_folders_by_name() -> None:
             print_log(f'{self.img_prefix} has no folder for {len(absent)} of {len(names)} classes: '
                       f'{some(absent)}.', 'current', logging.WARNING)
         self.folder_to_idx = {name: names.index(name) for name in folders}
-        samples, _ = custom.get_samples(self.img_prefix, self.folder_to_idx,
-                                        is_valid_file=self.is_valid_file)
-        if not samples:
-            raise UserError(f'{self.img_prefix} has no image in the folders {some(folders)}; files '
-                            f'ending in {", ".join(sorted(self.extensions))} are looked for.')
-        return samples
+        return count_left_out(lambda: custom.get_samples(
+            self.img_prefix, self.folder_to_idx, is_valid_file=self.is_valid_file)[0], self)
 
     custom.find_folders, custom.CustomDataset._find_samples = without_hidden, by_name
-    _check_label_files(custom.CustomDataset)
+    check_label_files(custom.CustomDataset)
 
 
-def _check_label_files(kind: Any) -> None:
-    """Let ``CustomDataset`` check the labels of its annotation file, and note the largest."""
-    load_data_list = kind.load_data_list
+def _check_spelling(root: str, folders: list[str], names: list[str]) -> None:
+    """Names in another case than the folders' are meant for them, and in their own order."""
+    def plain(name: str) -> str:
+        return ''.join(letter for letter in str(name).casefold() if letter.isalnum())
 
-    @functools.wraps(load_data_list)
-    def checked(self: Any) -> list[dict]:
-        if not (self.ann_file and self.with_label):
-            return load_data_list(self)
-        _check_list(self)
-        count = len(self.CLASSES) if self.CLASSES else None
-        try:
-            samples = load_data_list(self)
-        except ValueError as error:
-            raise UserError(f'{self.ann_file} has a line that is not a path and a label, a whole '
-                            f'number from 0 on, with a space between them ({error}); correct '
-                            'it.') from error
-        labels = [sample['gt_label'] for sample in samples]
-        wrong = next((sample for sample in samples if sample['gt_label'] < 0 or (
-            count and sample['gt_label'] >= count)), None)
-        if wrong:
-            raise UserError(f'{self.ann_file} gives {wrong["img_path"]} the label '
-                            f'{wrong["gt_label"]}, but labels go from 0'
-                            + (f' to {count - 1} for {count} classes' if count else ' on')
-                            + '; correct it.')
-        self.largest_label = max(labels, default=None)
-        return samples
-
-    kind.load_data_list = checked
-
-
-def _check_list(dataset: Any) -> None:
-    names = (getattr(dataset, '_metainfo', None) or {}).get('classes')
-    if isinstance(names, str):
-        raise UserError(f'metainfo.classes is the text {names!r}, of which each letter would be a '
-                        f'class; write classes=({names!r}, ) with a comma.')
+    of_folders = {plain(folder): folder for folder in folders}
+    for name in names:
+        if plain(name) in of_folders and plain(name):
+            raise UserError(f'The config names a class {name!r}, but its folder in {root} is '
+                            f'{of_folders[plain(name)]!r}, so that labels would go by the order of '
+                            f'the folders ({some(folders, 20)}), not by that of the names '
+                            f'({some(names, 20)}); write the names as the folders are called.')
 
 
 def report_left_out() -> None:
@@ -128,20 +105,23 @@ def report_left_out() -> None:
     An empty data set ends in "need at least one array to concatenate", and classes of another
     spelling than VOC's files use in training on nothing.
     """
-    from mmdet.datasets import BaseDetDataset
+    from mmdet.datasets import BaseDetDataset, XMLDataset
 
     full_init, serialize = BaseDetDataset.full_init, BaseDataset._serialize_data
     if hasattr(serialize, '__wrapped__'):
         return
 
     def counting_init(self: Any) -> None:
-        _check_list(self)
+        check_list(self)
         filter_data = self.filter_data
 
         def counted() -> list[dict]:
+            boxes = take_out_bad_boxes(self) if isinstance(self, XMLDataset) else {}
             kept = filter_data()
             if not getattr(self, 'reports_left_out', False):
                 _report(self, self.data_list, kept)
+            if boxes:
+                print_log(f'{_name(self)}: left out are {"; ".join(describe(boxes))}.', 'current')
             return kept
 
         self.filter_data = counted

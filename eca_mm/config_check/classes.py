@@ -84,7 +84,7 @@ def _check_names(data: DataSet, context: ConfigContext) -> Iterator[Finding]:
     if data.built is None or data.classes is None:
         return
     if isinstance(data.built, CocoDataset):
-        if is_local_file(data.built.ann_file):
+        if data.has_instances and is_local_file(data.built.ann_file):
             yield from _check_coco(data, context)
         return
     folders = folder_classes(data)

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from mmdet.datasets import CocoDataset, CocoPanopticDataset
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS, MODELS
 from torch import nn
 
+from eca_mm.datasets import CheckedCocoDataset
 from eca_mm.datasets.coco_index import CheckedCOCO
 from eca_mm.datasets.pipelines import leaf_datasets
 from eca_mm.engine.config import scope
@@ -70,6 +72,16 @@ class DataSet:
         return None if names is None or isinstance(names, str) else tuple(names)
 
 
+    @property
+    def has_instances(self) -> bool:
+        """Whether its annotations are a file of COCO's instances, with nothing of its own."""
+        kind = type(self.built)
+        return (isinstance(self.built, CocoDataset)
+                and not isinstance(self.built, CocoPanopticDataset)
+                and kind.load_data_list in (CocoDataset.load_data_list,
+                                            CheckedCocoDataset.load_data_list))
+
+
 class ConfigContext:
     """A config with everything that several checks need to know about it, read once.
 
@@ -83,8 +95,8 @@ class ConfigContext:
         self.scope = scope(config)
         named = re.search(r'[_-](\d+)xb\d+', str(config.filename or '').rpartition('/')[2])
         self.gpus = gpus or (int(named[1]) if named else 1)
-        # On more GPUs an epoch has fewer iterations.
-        self.knows_length = bool(gpus or named or 'max_iters' in (config.get('train_cfg') or ()))
+        # Else it may well be another.
+        self.knows_gpus = bool(gpus or named)
         self._coco: dict[str, CheckedCOCO | UserError] = {}
         # Errors of the checks so far: what has one is not built to say it again.
         self.reported: list[Finding] = []

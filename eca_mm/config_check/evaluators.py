@@ -3,7 +3,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from mmdet.datasets import BaseDetDataset, CocoDataset
+from mmdet.datasets import BaseDetDataset
 from mmdet.datasets.base_video_dataset import BaseVideoDataset
 from mmdet.evaluation import CocoMetric
 from mmdet.models import DetDataPreprocessor, RTMDetInsHead
@@ -60,7 +60,7 @@ def _check_coco(where: str, metric: dict, kind: type, data: DataSet,
         if not os.path.isfile(path):
             yield Finding('error', 'data', f'{where}.ann_file', f'the annotation file {path} does '
                           'not exist', getattr(data.built, 'ann_file', '') or 'an annotation file')
-        elif isinstance(data.built, CocoDataset) and os.path.isfile(data.built.ann_file) and (
+        elif data.has_instances and os.path.isfile(data.built.ann_file) and (
                 not os.path.samefile(path, data.built.ann_file)):
             yield _error(f'{where}.ann_file', f'{path} is not the annotation file of {data.where}, '
                          'so that images are evaluated as if nothing had been found in them',

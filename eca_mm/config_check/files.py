@@ -2,7 +2,6 @@
 import os
 from collections.abc import Iterator
 
-from mmdet.datasets import CocoDataset
 from mmpretrain.datasets import CustomDataset
 
 from eca_mm.compat.data_sets import is_hidden
@@ -32,7 +31,7 @@ def check(context: ConfigContext) -> Iterator[Finding]:
             continue
         absent = list(_absent(data))
         yield from absent
-        if isinstance(data.built, CocoDataset) and is_local_file(data.built.ann_file):
+        if data.has_instances and is_local_file(data.built.ann_file):
             yield from _check_coco(data, context, bool(absent))
         elif not absent and isinstance(data.built, CustomDataset):
             yield from _check_labels(data)

@@ -39,8 +39,8 @@ def try_forward(context: ConfigContext, model: nn.Module) -> Iterator[Finding]:
         refusal = _try_size(context, model, size)
         if refusal is None:
             return
-        # A larger image only tells whether it was the size.
-        found = found or refusal
+        # What fails elsewhere with a larger image failed by the size before.
+        found = found if found is not None and found.where == refusal.where else refusal
     if found is not None:
         yield found
 
@@ -71,7 +71,9 @@ def _try_size(context: ConfigContext, model: nn.Module, size: int) -> Finding | 
         if 'DataSample' not in str(error):
             return _misfit(size, entered, error)
     except Exception as error:
-        return _misfit(size, entered, error)
+        # The boxes of an untrained network may be inside out.
+        if traceback.extract_tb(error.__traceback__)[-1].name != '_do_paste_mask':
+            return _misfit(size, entered, error)
     finally:
         for hook in hooks:
             hook.remove()

@@ -74,7 +74,7 @@ def _check_milestones(context: ConfigContext) -> Iterator[Finding]:
         by_epoch = scheduler.get('by_epoch', True)
         length = train.get('max_epochs' if by_epoch else 'max_iters')
         if isinstance(length, int | float):
-            yield from _compare(context, key, scheduler, length)
+            yield from _compare(context, key, scheduler, length, True)
         elif by_epoch and 'max_iters' in train and not scheduler.get('convert_to_iter_based'):
             yield Finding('warning', 'schedule', f'{key}.by_epoch', 'training counts '
                           f'iterations (max_iters={train["max_iters"]}), but '
@@ -103,16 +103,19 @@ def check_iterations(context: ConfigContext, images: int) -> Iterator[Finding]:
     for key, scheduler in schedulers(context):
         # A warm-up of 500 iterations is usual, whatever the data.
         if not scheduler.get('by_epoch', True) and batches and not _rises(scheduler):
-            yield from _compare(context, key, scheduler, epochs * batches)
+            # On more GPUs an epoch has fewer iterations.
+            yield from _compare(context, key, scheduler, epochs * batches, context.knows_gpus)
 
 
-def _compare(context: ConfigContext, key: str, scheduler: dict, length: float
+def _compare(context: ConfigContext, key: str, scheduler: dict, length: float, certain: bool
              ) -> Iterator[Finding]:
+    """Compare a scheduler with the length of training, or with the most that it can be."""
     unit = 'epochs' if scheduler.get('by_epoch', True) else 'iterations'
     milestones = scheduler.get('milestones')
     if not milestones:
         yield from _check_span(key, scheduler, length, unit)
-        yield from _check_rest(context, key, scheduler, length, unit)
+        if certain:
+            yield from _check_rest(context, key, scheduler, length, unit)
         return
     where = f'{key}.milestones'
     beyond = [stone for stone in milestones if stone >= length]
@@ -120,7 +123,7 @@ def _compare(context: ConfigContext, key: str, scheduler: dict, length: float
         yield Finding('warning', 'schedule', where, f'training ends after {length} {unit}, '
                       f'before the milestones {", ".join(map(str, beyond))} are reached',
                       f'milestones below {length}')
-    elif max(milestones) < _EARLY * length and (unit == 'epochs' or context.knows_length):
+    elif max(milestones) < _EARLY * length and certain:
         yield Finding('warning', 'schedule', where, f'the last milestone is {max(milestones)} '
                       f'of {length} {unit}: most of training has the smallest learning rate',
                       'milestones in proportion to the length of training')

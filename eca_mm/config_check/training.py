@@ -62,10 +62,11 @@ def _check_rate(context: ConfigContext) -> Iterator[Finding]:
                 f'x batch and leaves out accumulated batches: {product}',
                 f'enable=False and lr={_scaled(rate, total / base)}')
     elif total != base and not _is_own_rate(config, base):
+        right = _scaled(rate, total / base)
         yield Finding(
             'error', 'lr', where, f'the learning rate {rate} is meant for batches of {base}, but '
-            f'the run has {product}', f'{_scaled(rate, total / base)} (or --auto-scale-lr)'
-            if steps == 1 else _scaled(rate, total / base))
+            f'the run has {product}' + ('' if context.knows_gpus else ' (--gpus N for a run on N)'),
+            f'{right} (or --auto-scale-lr)' if steps == 1 else right)
 
 
 def _is_own_rate(config: Config, base: int) -> bool:

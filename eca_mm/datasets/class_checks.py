@@ -7,6 +7,7 @@ from typing import Any
 from mmcv.cnn import VGG
 from mmdet.datasets import CocoDataset, MOTChallengeDataset
 from mmdet.evaluation import CocoMetric
+from mmdet.models import RPN
 from mmdet.models.dense_heads import RPNHead
 from mmdet.models.roi_heads.mask_heads import FusedSemanticHead
 from mmengine.fileio import get_local_path
@@ -114,9 +115,9 @@ def head_numbers(model: nn.Module) -> Iterator[tuple[str, int]]:
 
     Yields:
         tuple[str, int]: Dotted name of the head, and its number of classes. Those of GLIP's kind
-        compare with a text, and have none of the data's.
+        compare with a text, and those of proposals have none of the data's.
     """
-    if hasattr(model, 'language_model'):
+    if hasattr(model, 'language_model') or isinstance(model, RPN):
         return
     for name, module in model.named_modules():
         number = getattr(module, 'num_classes', None)

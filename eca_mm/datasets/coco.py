@@ -64,7 +64,7 @@ class CheckedCocoDataset(CocoDataset):
     def _load_metainfo(cls, metainfo: dict | None = None) -> dict:
         found = super()._load_metainfo(metainfo)
         # A text is what mmengine leaves of one that does not name a file of names.
-        check_names(found.get('classes') or ())
+        check_names(found.get('classes'))
         return found
 
     def load_data_list(self) -> list[dict]:

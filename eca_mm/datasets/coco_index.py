@@ -9,6 +9,7 @@ from mmdet.datasets.api_wrappers import COCO
 from eca_mm.utils.errors import UserError
 from eca_mm.utils.listing import some
 from eca_mm.utils.regular_files import check_regular
+from eca_mm.utils.terminal import printable
 
 from .coco_boxes import check_box_format
 from .coco_records import (
@@ -234,12 +235,22 @@ def check_names(classes: Any) -> None:
         classes (object): Should be a tuple or list of different names.
 
     Raises:
-        UserError: For one text, as ``classes=('person')`` without the comma is, or a name that
-            comes twice.
+        UserError: For one text, as ``classes=('person')`` without the comma is, for what has no
+            order, for no names, for a name that is not a text or that comes twice.
     """
     if isinstance(classes, str):
         raise UserError(f'metainfo.classes is the text {classes!r}, of which each letter would be '
                         f'a class; write classes=({classes!r}, ) with a comma.')
+    if not isinstance(classes, list | tuple):
+        kind = 'None' if classes is None else f'a {type(classes).__name__}'
+        raise UserError(f'metainfo.classes is {kind}; labels are numbered by '
+                        'the order of the names: write a tuple of them.')
+    if not classes:
+        raise UserError('metainfo.classes names no class; write a tuple of their names.')
+    strange = [name for name in classes if not isinstance(name, str)]
+    if strange:
+        raise UserError(f'metainfo.classes has the entry {printable(repr(strange[0]))}, which is '
+                        'not a text; write a tuple of the names of the classes.')
     twice = [name for name, count in Counter(classes).items() if count > 1]
     if twice:
         raise UserError(f'metainfo.classes names {some(twice)} more than once; each class needs '

@@ -47,8 +47,9 @@ def unused_variables(config: Config) -> Iterator[tuple[str, str, str]]:
             continue
         if name not in _NUMBERS and any(node == plain for _, _, node in nodes):
             continue
-        if config.filename is None or any(
-                _plain(base.get(name)) == plain for base in ancestors(config.filename)):
+        bases = list(ancestors(config.filename))
+        # A config that was written out has the variables as they were left.
+        if not bases or any(_plain(base.get(name)) == plain for base in bases):
             continue
         if _reads(config.filename, name):
             continue

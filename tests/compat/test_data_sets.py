@@ -146,3 +146,45 @@ def test_why_no_image_is_left(voc):
     (voc / 'train.txt').write_text('')
     with pytest.raises(UserError, match='lists no image'):
         boxes(voc, ('red', 'green'))
+
+
+@pytest.mark.parametrize('names', [
+    ('Red', 'Green', 'Blue'), ('RED', 'lime', 'navy'), ('red ', 'Green', 'blue_')])
+def test_names_in_another_spelling_than_the_folders(root, names):
+    with pytest.raises(UserError, match="its folder .* is 'red'.*names as the folders are"):
+        folders(root, metainfo=dict(classes=names))
+
+
+def test_files_of_folders_that_are_left_out_are_counted(root, messages):
+    for name in ('red/1.webp', 'red/2.webp', 'green/notes.txt', 'green/.DS_Store', 'red/Thumbs.db'):
+        (root / name).write_text('')
+    for names in ({}, dict(metainfo=dict(classes=CLASSES))):
+        messages.clear()
+        assert len(folders(root, **names)) == 3
+        assert any('3 files' in message and '2 .webp, 1 .txt' in message for message in messages)
+    messages.clear()
+    assert len(folders(root, extensions=('.png', '.webp', '.txt'))) == 6
+    assert not any('left out' in message for message in messages)
+
+
+def test_folders_without_images(root):
+    for picture in root.rglob('*.png'):
+        picture.rename(picture.with_suffix('.gif'))
+    for names in ({}, dict(metainfo=dict(classes=CLASSES))):
+        with pytest.raises(UserError, match='no image in its folders; .*and there are 3 .gif'):
+            folders(root, **names)
+
+
+@pytest.mark.parametrize(('lines', 'message'), [
+    ('red/0.png 0\nred/0.png 1\n', 'gives 1 images different labels'),
+    ('red/0.png 1\nblue/0.png 2\n', 'no label 0, but labels from 1 to 2'),
+    ('"red/0.png" 0\nred/0.png  0\n', 'None of 2 probed images'),
+    ('\ufeffred/0.png 0\nblue/0.png 1\n', ''), ('red/0.png 0\nred/0.png 0\n', '')])
+def test_lines_that_may_be_meant_otherwise(root, messages, lines, message):
+    (root / 'labels.txt').write_text(lines, encoding='utf-8')
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        data = DATASETS.build(dict(type='CustomDataset', data_root=str(root), pipeline=[],
+                                   ann_file='labels.txt', metainfo=dict(classes=CLASSES)))
+    assert len(data) == 2 and '\ufeff' not in data.get_data_info(0)['img_path']
+    about = [text for text in messages if 'labels.txt' in text]
+    assert len(about) == bool(message) and all(message in text for text in about)

@@ -1,14 +1,16 @@
 """Configs like those of mmdet and mmpretrain, of which nothing untrue may be said."""
+import json
+
 import pytest
 from mmdet.datasets import CocoPanopticDataset, MOTChallengeDataset
 from mmdet.models import ResNet
 from mmengine.config import Config
 from mmengine.hub import get_config
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, DefaultScope
 
-from eca_mm.config_check import classes, evaluators, forward, keys, training
+from eca_mm.config_check import classes, evaluators, files, forward, keys, training
 from eca_mm.config_check.context import ConfigContext
-from eca_mm.datasets.class_checks import check_heads, check_splits
+from eca_mm.datasets.class_checks import check_heads, check_splits, head_numbers
 from tests.support.config_checks import changed, run
 
 
@@ -92,12 +94,12 @@ def test_networks_of_large_images(detector):
         del config.model.backbone[key]
     context = ConfigContext(config)
     assert list(forward.try_forward(context, context.model)) == []
-    # What fails whatever the size is said of the smaller one.
+    # What else is wrong is said of the larger one.
     config.model.neck.in_channels = [16, 32, 64, 127]
     context = ConfigContext(config)
     found = list(forward.try_forward(context, context.model))
     assert [(f.where, f.message.split(' image')[0]) for f in found] == [
-        ('model.backbone', 'a 128 x 128')]
+        ('model.neck', 'a 512 x 512')]
 
 
 def test_trackers_are_tested_on_all_classes_of_the_annotations(detector):
@@ -161,3 +163,33 @@ def test_the_number_of_gpus_is_that_of_the_name(detector, name, gpus):
     config = changed(detector, {})
     object.__setattr__(config, '_filename', f'/somewhere/{name}')
     assert ConfigContext(config).gpus == gpus
+
+
+def test_a_model_of_proposals_has_no_classes():
+    config = get_config('mmdet::guided_anchoring/ga-rpn_r50_fpn_1x_coco.py')
+    config.merge_from_dict({
+        'model.backbone.depth': 18, 'model.backbone.init_cfg': None, 'model.neck.out_channels': 32,
+        'model.neck.in_channels': [64, 128, 256, 512], 'model.rpn_head.in_channels': 32,
+        'model.rpn_head.feat_channels': 32})
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        assert list(head_numbers(ConfigContext(config).model)) == []
+
+
+@pytest.mark.parametrize('kind', ['CocoPanopticDataset', 'LVISV1Dataset'])
+def test_files_with_a_format_of_their_own(detector, root, kind):
+    path = root / 'coco' / 'own.json'
+    # Neither ids of annotations nor file names that lead to images.
+    path.write_text(json.dumps(dict(
+        images=[dict(id=1, file_name='1.jpg', coco_url='http://a/train2017/1.jpg', width=64,
+                     height=64)], categories=[dict(id=1, name='red', isthing=1)],
+        annotations=[dict(image_id=1, file_name='1.png', segments_info=[])])))
+    config = changed(detector, {})
+    for split in ('train', 'val', 'test'):
+        config[f'{split}_dataloader'].dataset = dict(
+            type=kind, data_root=str(root / 'coco'), ann_file='own.json', metainfo=dict(
+                classes=('red', ), thing_classes=('red', )),
+            data_prefix=dict(img='images/', seg='images/'))
+    assert run(files, config) == []
+    assert not [f for f in run(classes, config) if 'num_classes' not in f.where]
+    # Instances of the same images are evaluated beside the panoptic quality.
+    assert not [f for f in run(evaluators, config) if 'not the annotation file' in f.message]

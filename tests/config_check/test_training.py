@@ -18,6 +18,11 @@ def test_learning_rate(detector):
     finding, = run(training, detector, gpus=1)
     assert (finding.level, finding.check, finding.where) == ('error', 'lr', where)
     assert '0.0025' in finding.expected and '1 GPUs x 2 images = 2' in finding.message
+    assert '--gpus' not in finding.message
+    unnamed = changed(detector, {})
+    object.__setattr__(unnamed, '_filename', None)
+    finding, = run(training, unnamed)
+    assert finding.message.endswith('1 GPUs x 2 images = 2 (--gpus N for a run on N)')
     assert find(changed(detector, {'train_dataloader.batch_size': 16}), gpus=4) == [
         ('error', 'lr', where)]
     # Accumulated batches count, but mmengine's own scaling leaves them out.

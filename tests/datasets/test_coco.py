@@ -163,7 +163,11 @@ def test_labels_are_numbered_by_the_names_of_the_config(annotations, messages):
 
 
 @pytest.mark.parametrize(('classes', 'problem'), [
-    ('red', r"classes=\('red', \) with a comma"), (('red', 'green', 'red'), 'more than once')])
+    ('red', r"classes=\('red', \) with a comma"), (('red', 'green', 'red'), 'more than once'),
+    # A set is in another order in each process.
+    ({'red', 'green', 'blue'}, 'is a set; labels are numbered by the order'),
+    (dict(red=0, green=1, blue=2), 'is a dict'), ((), 'names no class'), (None, 'is None'),
+    ([['red', 'green', 'blue']], 'which is not a text'), ((0, 1, 2), 'the entry 0, which')])
 def test_names_that_are_not_a_list_of_names(annotations, classes, problem):
     with pytest.raises(UserError, match=problem):
         build(annotations, metainfo={'classes': classes})

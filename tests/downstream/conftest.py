@@ -5,6 +5,7 @@ import subprocess
 import sys
 import sysconfig
 import venv
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,10 @@ class Environment:
         # Python reads no .pth files in a folder that a .pth file names, so the link to the
         # checkout, the editable install, is left behind. So is setuptools' own, which from Python
         # 3.12 on is what provides distutils to mmengine.
-        lines = [sysconfig.get_path('purelib'), 'import _distutils_hack as h; h.add_shim()']
+        # The running environment may itself have its packages from another one.
+        folders = {sysconfig.get_path('purelib'): None, **{
+            str(Path(find_spec(name).origin).parents[1]): None for name in ('torch', 'pip')}}
+        lines = [*folders, 'import _distutils_hack as h; h.add_shim()']
         (self.site_packages / 'packages.pth').write_text('\n'.join(lines) + '\n')
 
     def run(self, cwd: Path, *arguments) -> str:

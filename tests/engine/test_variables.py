@@ -70,6 +70,12 @@ def test_variables_that_are_used_or_inherited(child, text):
     assert list(unused_variables(child(text))) == []
 
 
+def test_a_config_that_was_written_out(child, tmp_path):
+    config = child("train_dataloader = dict(dataset=dict(data_root='x/'))")
+    config.dump(str(tmp_path / 'dump.py'))
+    assert list(unused_variables(Config.fromfile(str(tmp_path / 'dump.py')))) == []
+
+
 @pytest.mark.parametrize(('settings', 'where', 'place'), [
     (dict(seed=0), 'seed', 'randomness'), (dict(deterministic=True), 'deterministic', 'randomness'),
     (dict(auto_resume=True), 'auto_resume', '--resume'),

@@ -7,9 +7,9 @@ from mmengine.config import Config
 
 from eca_mm.analysis import build_model
 from eca_mm.utils.errors import UserError
-from eca_mm.visualization.demo import predict_sources
+from eca_mm.visualization.demo import _predict_video, predict_sources
 from eca_mm.visualization.predict import Predictor, summary
-from eca_mm.visualization.sources import VideoFile, find_sources
+from eca_mm.visualization.sources import Video, VideoFile, find_sources
 from tests.support import samples
 
 
@@ -73,3 +73,22 @@ def test_only_damaged_files_are_an_error(predictor, folder):
 def test_some_frames_only(predictor, folder):
     results = predict_sources(predictor, find_sources(str(folder / 'in/v.mp4')), None, frames=2)
     assert [result['frame'] for result in results] == [0, 1]
+
+
+def test_a_video_without_a_readable_frame_is_an_error(tmp_path):
+    path = tmp_path / 'v.avi'
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'MJPG'), 10, (64, 48))
+    for grey in range(0, 200, 50):
+        writer.write(np.full((48, 64, 3), grey, np.uint8))
+    writer.release()
+    content = bytearray(path.read_bytes())
+    # The chunks of the frames: 4 letters, 4 bytes of length, the frame.
+    place, end = content.index(b'movi') + 4, content.index(b'idx1')
+    while place < end:
+        length = int.from_bytes(content[place + 4:place + 8], 'little')
+        content[place + 8:place + 8 + length] = bytes(length)
+        place += 8 + length + length % 2
+    path.write_bytes(content)
+    assert Video(str(path)).count == 4
+    with pytest.raises(UserError, match='gave no frame that can be read'):
+        _predict_video(None, str(path), None, None)
