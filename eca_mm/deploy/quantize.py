@@ -15,7 +15,7 @@ from mmpretrain.datasets import CustomDataset
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
-from eca_mm.engine.data_loaders import with_checked_images
+from eca_mm.engine.data_loaders import from_files
 from eca_mm.utils.errors import UserError
 
 from .bias_correction import correct_biases
@@ -65,7 +65,7 @@ class FolderImages:
                             'images are to be prepared.')
         try:
             self._pictures = CustomDataset(data_root=folder, with_label=False,
-                                           pipeline=with_checked_images(loader.dataset.pipeline))
+                                           pipeline=from_files(loader.dataset.pipeline))
         except (AssertionError, RuntimeError, FileNotFoundError, ValueError) as error:
             raise UserError(f'{folder} has no pictures ({error}).') from error
         preprocessor = {**(config.get('data_preprocessor') or {}),

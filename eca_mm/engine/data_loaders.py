@@ -34,6 +34,22 @@ def with_checked_images(node: Any, **options: Any) -> Any:
     return rebuild(node, change)
 
 
+def from_files(pipeline: list) -> list:
+    """Let a pipeline begin with image files.
+
+    Args:
+        pipeline (list): Steps of a config; those for CIFAR, whose data sets hand over arrays in
+            RGB, have none that loads.
+
+    Returns:
+        list: The same steps with checked image loading, in RGB if there was none.
+    """
+    if not any('Load' in str(step.get('type')) for step in pipeline):
+        pipeline = [dict(type=LoadImage), dict(type='NumpyToPIL', to_rgb=True),
+                    dict(type='PILToNumpy', to_bgr=False), *pipeline]
+    return with_checked_images(pipeline)
+
+
 def loads_images_unchecked(node: Any) -> bool:
     """Whether a part of a config names mmcv's image loading."""
     return any(_is_stock(part.get('type')) for _, part in walk(node))

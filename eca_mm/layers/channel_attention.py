@@ -65,6 +65,15 @@ class ChannelAttention(nn.Module, metaclass=ABCMeta):
             Tensor: Channel weights in (0, 1) of shape (N, C).
         """
 
+    def eager_gate(self) -> Callable[[Tensor], Tensor]:
+        """Find the quickest way from channel means to channel weights on a CPU.
+
+        Returns:
+            Callable: From (N, C) to (N, C, 1, 1), for as long as nobody traces, hooks, derives or
+            changes the layer. :meth:`excite` itself here.
+        """
+        return lambda y: self.excite(y)[:, :, None, None]
+
     def excite_backward(self, y: Tensor, grad: Tensor, params: Sequence[Tensor]
                         ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
         """Compute the channel weights again, and the gradients of :meth:`excite`.
@@ -163,7 +172,7 @@ def has_hooks(module: nn.Module) -> bool:
     Returns:
         bool: Whether it has forward or backward hooks, its own or those of all modules.
     """
-    return _has_own_hooks(module) or _has_global_hooks()
+    return _has_own_hooks(module) or has_global_hooks()
 
 
 def is_watched(module: nn.Module) -> bool:
@@ -175,7 +184,7 @@ def is_watched(module: nn.Module) -> bool:
     Returns:
         bool: Whether one of them has forward or backward hooks, or all modules have.
     """
-    return _has_global_hooks() or _has_hooks_inside(module)
+    return has_global_hooks() or _has_hooks_inside(module)
 
 
 def _has_hooks_inside(module: nn.Module) -> bool:
@@ -189,7 +198,12 @@ def _has_own_hooks(module: nn.Module) -> bool:
                 or module._backward_pre_hooks)
 
 
-def _has_global_hooks() -> bool:
+def has_global_hooks() -> bool:
+    """Tell whether the call of any module would trigger hooks.
+
+    Returns:
+        bool: Whether there are hooks of all modules.
+    """
     return bool(torch_module._global_forward_hooks or torch_module._global_forward_pre_hooks
                 or torch_module._global_backward_hooks or torch_module._global_backward_pre_hooks)
 

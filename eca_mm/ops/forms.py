@@ -12,6 +12,8 @@ from .triton_import import HAS_TRITON, interpreted
 Form = Literal['cpu', 'accelerator']
 # True and False decide; 'auto' takes the fused form where it was measured to be faster.
 Fused = bool | Literal['auto']
+# As it was when the kernels were defined, which decides what they are.
+_INTERPRETED = interpreted()
 
 
 def block_form(x: Tensor, fused: Fused) -> Form | None:
@@ -30,11 +32,11 @@ def block_form(x: Tensor, fused: Fused) -> Form | None:
     if not fused:
         return None
     device = x.device.type
-    if device == 'cpu' and not interpreted():
+    if device == 'cpu' and not _INTERPRETED:
         return 'cpu'
     half_or_single = x.dtype in (torch.float32, torch.float16, torch.bfloat16)
     if half_or_single and accelerated_ops.HAS_CUSTOM_OPS:
-        if device == 'meta' or (device == 'cpu' and interpreted()):
+        if device == 'meta' or (device == 'cpu' and _INTERPRETED):
             return 'accelerator'
         if device == 'cuda' and fused is True and triton_runs(x.device):
             return 'accelerator'

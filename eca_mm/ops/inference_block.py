@@ -1,14 +1,14 @@
 """Residual blocks and stages as they run at inference time: without normalisations."""
-import torch
+from typing import NamedTuple
+
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from eca_mm.layers.channel_attention import has_hooks
-from eca_mm.layers.checks import is_captured
 
-from .bn_reductions import is_channels_last
-from .cpu_inference import LARGE_BYTES, treats_samples_alone
-from .inference_block_tail import InferenceBlockTail
+from .cpu_block import CpuBlock
+from .inference_block_tail import InferenceBlockTail, runs_eagerly_on_cpu
+from .layer_plan import Contents
 
 
 class InferenceBlock(nn.Module):
@@ -32,6 +32,7 @@ class InferenceBlock(nn.Module):
         self.tail = tail
         self.downsample = downsample
         self.shortcut = shortcut
+        self._on_cpu: _Resolved | None = None
 
     def forward(self, x: Tensor, overwrite: bool = False) -> Tensor:
         """Map (N, C_in, H, W) to (N, C_out, H / stride, W / stride).
@@ -43,9 +44,10 @@ class InferenceBlock(nn.Module):
         Returns:
             Tensor: Output of shape (N, C_out, H / stride, W / stride).
         """
-        step = self._slice_length(x)
-        if step is not None:
-            return self._in_slices(x, step, overwrite)
+        if runs_eagerly_on_cpu(x):
+            on_cpu = self.on_cpu()
+            if on_cpu is not None:
+                return on_cpu(x, overwrite)
         out = self.branch(x)
         if not self.shortcut:
             return self.tail(out, None)
@@ -53,44 +55,36 @@ class InferenceBlock(nn.Module):
             return self.tail(out, x, overwrite)
         return self.tail(out, self.downsample(x), overwrite=True)
 
-    def _slice_length(self, x: Tensor) -> int | None:
-        """How many samples to compute at a time; None for all of them."""
-        if is_captured() or len(x) < 2 or not self.tail.runs_on_cpu(x):
-            return None
-        sample = int(self._widest() * x.size(2) * x.size(3)) * x.element_size()
-        parts = self.branch, self.downsample, self.tail.conv, self.tail.activation
-        if len(x) * sample <= LARGE_BYTES or not all(map(treats_samples_alone, parts)):
-            return None
-        return min(max(1, LARGE_BYTES // 2 // sample), len(x))
+    def on_cpu(self) -> CpuBlock | None:
+        """Resolve the block to operations that suit a CPU, anew whenever a part has changed.
 
-    def _widest(self) -> float:
-        """Size of the branch's largest map beside that of one channel of the input."""
-        area, widest = 1, 0.
-        for layer in self.branch.modules():
-            if isinstance(layer, nn.Conv2d):
-                area *= layer.stride[0] * layer.stride[1]
-                widest = max(widest, layer.out_channels / area)
-        return widest
+        Returns:
+            CpuBlock | None: None where that is switched off, or the end has to be called.
+        """
+        resolved = self._on_cpu
+        if (resolved is None or resolved.shortcut is not self.shortcut
+                or not resolved.contents.are_those_of(self)):
+            resolved = self._on_cpu = self._resolve()
+        return resolved.block
 
-    def _in_slices(self, x: Tensor, step: int, overwrite: bool) -> Tensor:
-        """Compute some samples at a time, so that the branch's maps stay in memory that it has."""
-        passed_on = self.shortcut and self.downsample is None
-        out = x if passed_on and overwrite else None
-        for part in (slice(i, i + step) for i in range(0, len(x), step)):
-            z, identity = self.branch(x[part]), None
-            if self.shortcut:
-                identity = x[part] if self.downsample is None else self.downsample(x[part])
-            given = None if out is None else out[part]
-            result = self.tail(z, identity, overwrite or not passed_on, given)
-            if out is None:
-                layout = (torch.channels_last if is_channels_last(result)
-                          else torch.contiguous_format)
-                out = torch.empty((len(x), *result.shape[1:]), dtype=result.dtype,
-                                  memory_format=layout)
-            if given is None or result is not given:
-                out[part] = result
-        assert out is not None
-        return out
+    def _resolve(self) -> '_Resolved':
+        tail = None
+        if not has_hooks(self.tail) and 'forward' not in vars(self.tail):
+            tail = self.tail.on_cpu()
+        block = None if tail is None else CpuBlock(self.branch, tail, self.downsample,
+                                                   self.shortcut)
+        return _Resolved(Contents(self), self.shortcut, block)
+
+    def __getstate__(self) -> dict:
+        return self.__dict__ | {'_on_cpu': None}
+
+
+class _Resolved(NamedTuple):
+    """What a block was resolved to, and from which parts."""
+
+    contents: Contents
+    shortcut: bool
+    block: CpuBlock | None
 
 
 class InferenceStage(nn.Sequential):
@@ -101,13 +95,23 @@ class InferenceStage(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C_in, H, W) to (N, C_out, H / stride, W / stride)."""
-        mine = False
-        for block in self:
+        mine, eager = False, runs_eagerly_on_cpu(x)
+        for block in self._modules.values():
+            assert block is not None
+            if eager and type(block) is InferenceBlock and not _is_wrapped(block):
+                on_cpu = block.on_cpu()
+                if on_cpu is not None:
+                    x, mine = on_cpu(x, mine), True
+                    continue
             is_inference_block = isinstance(block, InferenceBlock)
             x = block(x, overwrite=mine) if is_inference_block else block(x)
             # Whoever hooked the block may have kept its output.
             mine = is_inference_block and not has_hooks(block)
         return x
+
+
+def _is_wrapped(block: nn.Module) -> bool:
+    return bool(block._forward_hooks or block._forward_pre_hooks or 'forward' in vars(block))
 
 
 def can_fold(conv: nn.Module, norm: nn.Module) -> bool:

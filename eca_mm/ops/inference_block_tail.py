@@ -4,13 +4,27 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from eca_mm.layers.channel_attention import supports_fused_tail
+from eca_mm.layers.channel_attention import has_global_hooks, supports_fused_tail
 from eca_mm.layers.checks import is_captured, is_transformed
 
 from .accelerated_inference import accelerated_inference_tail
 from .accelerated_ops import ACTIVATIONS
-from .cpu_inference import cpu_inference_tail
+from .cpu_inference import CpuTail
 from .forms import Fused, block_form
+
+
+def runs_eagerly_on_cpu(x: Tensor) -> bool:
+    """Tell whether operations run on a CPU one by one, and may overwrite what is not needed.
+
+    Args:
+        x (Tensor): Any map.
+
+    Returns:
+        bool: Never while a gradient is recorded, which needs what is overwritten, while the model
+        is traced or compiled, as compilers fuse by themselves, or while all modules have hooks.
+    """
+    return (not torch.is_grad_enabled() and not is_captured() and not is_transformed()
+            and not has_global_hooks() and block_form(x, True) == 'cpu')
 
 
 class InferenceBlockTail(nn.Module):
@@ -36,8 +50,7 @@ class InferenceBlockTail(nn.Module):
         self.attention = attention
         self.activation = activation
 
-    def forward(self, x: Tensor, identity: Tensor | None, overwrite: bool = False,
-                out: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, identity: Tensor | None, overwrite: bool = False) -> Tensor:
         """Compute the block's output.
 
         Args:
@@ -45,15 +58,13 @@ class InferenceBlockTail(nn.Module):
             identity (Tensor | None): What is added, of shape (N, C_out, H', W').
             overwrite (bool): Whether ``identity`` is not needed afterwards, so that the output may
                 take its memory. Defaults to False.
-            out (Tensor | None): Where the output has to be, if :meth:`runs_on_cpu`. Defaults to
-                None: anywhere.
 
         Returns:
             Tensor: Of shape (N, C_out, H', W').
         """
-        if self.runs_on_cpu(x):
-            return cpu_inference_tail(x, self.conv, self.attention, self.activation, identity,
-                                      overwrite, out)
+        on_cpu = self.on_cpu() if runs_eagerly_on_cpu(x) else None
+        if on_cpu is not None:
+            return on_cpu(x, identity, overwrite)
         # Autograd needs it, and a trace would depend on whether gradients were on.
         overwrite = overwrite and not torch.is_grad_enabled() and not torch.jit.is_tracing()
         result = self.conv(x)
@@ -63,20 +74,15 @@ class InferenceBlockTail(nn.Module):
         result = self._merge(result, identity, overwrite)
         return result if self.activation is None else self.activation(result)
 
-    def runs_on_cpu(self, x: Tensor) -> bool:
-        """Tell whether the operations may be those that suit a CPU.
-
-        Args:
-            x (Tensor): Input of the convolution.
+    def on_cpu(self) -> CpuTail | None:
+        """Resolve the end of the block to operations that suit a CPU.
 
         Returns:
-            bool: Never while a gradient is recorded, which needs what is overwritten, or while the
-            model is traced or compiled: compilers fuse by themselves.
+            CpuTail | None: None where that is switched off, or the attention has to be called.
         """
-        if (torch.is_grad_enabled() or is_captured() or is_transformed()
-                or block_form(x, self.fused) != 'cpu'):
-            return False
-        return self.attention is None or supports_fused_tail(self.attention)
+        if not self.fused or not (self.attention is None or supports_fused_tail(self.attention)):
+            return None
+        return CpuTail(self.conv, self.attention, self.activation)
 
     def _runs_accelerated(self, out: Tensor, identity: Tensor | None) -> bool:
         if torch.is_grad_enabled() or is_captured() or not supports_fused_tail(self.attention):

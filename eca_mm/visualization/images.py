@@ -12,8 +12,8 @@ from mmpretrain.datasets import CustomDataset
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from eca_mm.datasets.loading import LoadImage
 from eca_mm.engine.config import scope
+from eca_mm.engine.data_loaders import from_files
 from eca_mm.utils.errors import UserError
 
 
@@ -102,9 +102,7 @@ def test_pipeline(config: Config) -> list:
     while 'pipeline' not in dataset and 'dataset' in dataset:
         dataset = dataset.dataset
     steps = [step for step in dataset.pipeline if 'LoadAnnotations' not in str(step.type)]
-    # Ours names the file that it cannot read.
-    return [dict(step, type=LoadImage) if str(step.type).endswith('LoadImageFromFile') else step
-            for step in steps]
+    return from_files(steps)
 
 
 def read_image(config: Config, path: str) -> Tensor:

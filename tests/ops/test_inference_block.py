@@ -6,7 +6,7 @@ from torch import nn
 from eca_mm.backbones.mobilenet_v2 import AttentionInvertedResidual
 from eca_mm.backbones.resnet import AttentionBottleneck
 from eca_mm.deploy import fuse
-from eca_mm.ops import inference_block
+from eca_mm.ops import cpu_block
 from eca_mm.ops.clamp import InferenceReLU6
 from tests.support.randomize import randomize, relative_difference
 
@@ -24,7 +24,7 @@ BLOCKS = {
 @pytest.fixture
 def slices(monkeypatch):
     """Two samples of 8 x 48 x 13 x 10 at a time."""
-    monkeypatch.setattr(inference_block, 'LARGE_BYTES', 4 * 48 * 130 * 4)
+    monkeypatch.setattr(cpu_block, 'LARGE_BYTES', 4 * 48 * 130 * 4)
 
 
 def calls_of(module):
@@ -44,7 +44,7 @@ class TestSlicesOfABatch:
     @pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
     @pytest.mark.parametrize('block', BLOCKS.values(), ids=BLOCKS)
     def test_same_output(self, block, layout, monkeypatch):
-        monkeypatch.setattr(inference_block, 'LARGE_BYTES', 0)
+        monkeypatch.setattr(cpu_block, 'LARGE_BYTES', 0)
         torch.manual_seed(0)
         block = randomize(block())
         x = torch.randn(5, block.conv1.in_channels if hasattr(block, 'conv1') else 8, 13, 10)

@@ -50,6 +50,7 @@ def threads(request):
 @pytest.fixture
 def pieces(monkeypatch):
     """Every map counts as large, and a few rows of it fill the cache."""
+    monkeypatch.setattr(cpu_inference, 'CACHE_BYTES', 0)
     monkeypatch.setattr(cpu_inference, 'LARGE_BYTES', 0)
     monkeypatch.setattr(cpu_inference, 'SLICE_BYTES', 2048)
 
@@ -89,7 +90,7 @@ class TestSameAsTheModules:
         with torch.no_grad():
             for out in (None, torch.empty_like(identity), torch.empty_like(identity[:2])):
                 n = 3 if out is None else len(out)
-                result = tail(x[:n], identity[:n].clone(), True, out)
+                result = tail.on_cpu()(x[:n], identity[:n].clone(), True, out)
                 assert relative_difference(expected[:n], result) < 1e-6
                 assert out is None or result.data_ptr() == out.data_ptr()
 
@@ -114,8 +115,12 @@ class TestSameAsTheModules:
 
 class TestWhatItStarts:
 
-    def operations(self, size):
-        tail, (x, identity) = make(*size[1:3]), maps(*size)
+    def operations(self, size, layout=torch.contiguous_format):
+        tail, (x, identity) = make(*size[1:3]), maps(*size, layout)
+        tail.to(memory_format=layout)
+        # What is kept for the next time.
+        with torch.no_grad():
+            tail(x, identity)
         with torch.no_grad(), OperationCounter() as counter:
             tail(x, identity)
         return counter.operations, set(counter.by_name)
@@ -124,16 +129,24 @@ class TestWhatItStarts:
         """The sums and their division, the gate's convolution and sigmoid, and one pass."""
         count, names = self.operations(SIZES['one position'])
         assert count == 7 and names == {f'aten.{name}' for name in (
-            'convolution.default', 'sum.dim_IntList', 'mul_.Tensor', 'sigmoid.default',
+            'convolution.default', 'sum.dim_IntList', 'mul_.Tensor', 'sigmoid_.default',
             'addcmul.out', 'relu_.default')}
 
-    def test_gate_from_the_smaller_input(self, threads):
+    def test_gate_of_one_image(self):
+        """The means are one product."""
+        count, names = self.operations(SIZES['one'], torch.channels_last)
+        assert count == 6 and names == {f'aten.{name}' for name in (
+            'convolution.default', 'mm.default', 'sigmoid_.default', 'addcmul.out',
+            'relu_.default')}
+
+    def test_gate_from_the_smaller_input(self, threads, monkeypatch):
+        monkeypatch.setattr(cpu_inference, 'CACHE_BYTES', 0)
         count, names = self.operations(SIZES['large map'])
         if threads == 1:
             assert 'aten.baddbmm_.default' in names
             return
         assert count == 7 and names == {f'aten.{name}' for name in (
-            'convolution.default', 'sum.dim_IntList', 'addmm.default', 'sigmoid.default',
+            'convolution.default', 'sum.dim_IntList', 'addmm.default', 'sigmoid_.default',
             'addcmul.out', 'relu_.default')}
 
 

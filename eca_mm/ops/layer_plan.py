@@ -1,0 +1,189 @@
+"""Layers resolved to calls of functions, for as long as nobody changes them.
+
+On a CPU a convolution pushes the interpreter's code and data out of the cache. Whatever Python does
+between two operations on small maps then takes as long as the operations.
+"""
+from collections.abc import Callable
+from itertools import chain
+from operator import is_, itemgetter
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from eca_mm.layers.channel_attention import is_watched
+
+from .clamp import InferenceReLU6
+
+_CONV_FORWARD = nn.Conv2d.forward
+# Layers that treat every sample by itself.
+_SAMPLE_BY_SAMPLE = (nn.Sequential, nn.Identity, nn.Conv2d, nn.ReLU, nn.ReLU6, nn.AvgPool2d,
+                     InferenceReLU6)
+
+
+class Contents:
+    """What a module and its parts consist of, to notice every change.
+
+    Args:
+        module (nn.Module): Any module; of its own attributes only the modules count.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        parts = list(module.modules())
+        # As little as possible, for looking at each object takes time. Most layers have neither
+        # parts nor parameters, and of their attributes the simple ones are their settings.
+        self._dicts: list[dict] = [found for part in parts
+                                   for found in (part._modules, part._parameters) if found]
+        self._values = list(self._current())
+        self._owner = module._modules
+        self._attributes = [vars(part) for part in parts[1:]]
+        self._numbers_of_attributes = list(map(len, self._attributes))
+        self._settings = [(itemgetter(*names), found) for found in self._attributes
+                          if (names := _settings_in(found))]
+        self._set = self._current_settings()
+        self._hooks = [hooks for part in parts
+                       for hooks in (part._forward_hooks, part._forward_pre_hooks)]
+        self._numbers_of_hooks = list(map(len, self._hooks))
+        self._newest_hook = RemovableHandle.next_id
+
+    def are_those_of(self, module: nn.Module) -> bool:
+        """Tell whether nothing has changed.
+
+        Args:
+            module (nn.Module): The module; a copy of it has other contents.
+
+        Returns:
+            bool: Whether everything is the same object as before, and nobody has begun or ceased
+            to listen. What changes within an object, the values of a weight, does not count.
+        """
+        return (self._owner is module._modules
+                and sum(map(len, self._dicts)) == len(self._values)
+                and all(map(is_, self._current(), self._values))
+                and list(map(len, self._attributes)) == self._numbers_of_attributes
+                and self._current_settings() == self._set and self._are_hooks_the_same())
+
+    def _current(self) -> chain:
+        return chain.from_iterable(map(dict.values, self._dicts))
+
+    def _current_settings(self) -> list:
+        return [get(found) for get, found in self._settings]
+
+    def _are_hooks_the_same(self) -> bool:
+        # Hooks are numbered throughout the process, so that mostly nothing has to be looked at.
+        newest = RemovableHandle.next_id
+        if newest != self._newest_hook or any(self._numbers_of_hooks):
+            if list(map(len, self._hooks)) != self._numbers_of_hooks:
+                return False
+            self._newest_hook = newest
+        return True
+
+
+def _settings_in(attributes: dict[str, Any]) -> list[str]:
+    return [name for name, value in attributes.items() if not name.startswith('_')
+            and name != 'training' and isinstance(value, int | float | str | tuple)]
+
+
+def is_plain_conv(layer: nn.Module) -> bool:
+    """Tell whether a layer is an ordinary 2-D convolution that nobody watches.
+
+    Args:
+        layer (nn.Module): Any layer.
+
+    Returns:
+        bool: Whether calling it does nothing but convolve with zeros beyond the edges.
+    """
+    return (type(layer) is nn.Conv2d and layer.padding_mode == 'zeros' and not is_watched(layer)
+            and 'forward' not in vars(layer) and nn.Conv2d.forward is _CONV_FORWARD)
+
+
+def convolution(conv: nn.Conv2d) -> tuple[Any, ...]:
+    """Give the arguments of ``torch.conv2d`` after the first.
+
+    Args:
+        conv (nn.Conv2d): A convolution for which :func:`is_plain_conv` holds.
+
+    Returns:
+        tuple: Weight, bias, stride, padding, dilation and groups.
+    """
+    return conv.weight, conv.bias, conv.stride, conv.padding, conv.dilation, conv.groups
+
+
+def in_place_activation(layer: nn.Module | None) -> Callable[[Tensor], Tensor] | None:
+    """Find the function that activates a map in place.
+
+    Args:
+        layer (nn.Module | None): Any layer.
+
+    Returns:
+        Callable | None: Of a ReLU or ReLU6 that nobody watches; None for others.
+    """
+    if layer is None or is_watched(layer) or 'forward' in vars(layer):
+        return None
+    return _IN_PLACE.get(type(layer))
+
+
+def _clamp(x: Tensor) -> Tensor:
+    return x.clamp_(0, 6)
+
+
+_IN_PLACE: dict[type, Callable[[Tensor], Tensor]] = {
+    nn.ReLU: Tensor.relu_, nn.ReLU6: _clamp, InferenceReLU6: _clamp}
+
+
+class LayerPlan:
+    """One layer, or several in a row, as calls of functions.
+
+    Args:
+        layers (nn.Module): A layer, or an ``nn.Sequential``.
+
+    Attributes:
+        treats_samples_alone (bool): Whether it does the same for a batch as for each of its
+            samples, and nobody listens, who would hear of pieces.
+        largest_map (float): Size of the largest map that its convolutions put out beside that of
+            one channel of the input.
+    """
+
+    def __init__(self, layers: nn.Module) -> None:
+        self.treats_samples_alone = not is_watched(layers) and all(
+            type(part) in _SAMPLE_BY_SAMPLE and 'forward' not in vars(part)
+            for part in layers.modules())
+        self.largest_map = _largest_map(layers)
+        in_a_row = (type(layers) is nn.Sequential and 'forward' not in vars(layers)
+                    and not layers._forward_hooks and not layers._forward_pre_hooks)
+        # A function, and the arguments after the map.
+        self._calls: list[tuple[Callable[..., Tensor], tuple]] = []
+        # The output of a convolution is nobody else's, even if the activation is not in place.
+        mine = False
+        for layer in layers if in_a_row else [layers]:
+            in_place = in_place_activation(layer)
+            if is_plain_conv(layer):
+                self._calls.append((torch.conv2d, convolution(layer)))
+                mine = True
+            elif mine and in_place is not None:
+                self._calls.append((in_place, ()))
+            else:
+                self._calls.append((layer, ()))
+                mine = False
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Run the layers.
+
+        Args:
+            x (Tensor): Their input, of shape (N, C, H, W).
+
+        Returns:
+            Tensor: Their output.
+        """
+        for function, arguments in self._calls:
+            x = function(x, *arguments)
+        return x
+
+
+def _largest_map(layers: nn.Module) -> float:
+    area, largest = 1, 0.
+    for layer in layers.modules():
+        if isinstance(layer, nn.Conv2d):
+            area *= layer.stride[0] * layer.stride[1]
+            largest = max(largest, layer.out_channels / area)
+    return largest
