@@ -67,6 +67,11 @@ def label_folders_by_name() -> None:
                                 f'({some(names, 20)}); correct metainfo=dict(classes=...).')
             _check_spelling(self.img_prefix, folders, names)
             return count_left_out(lambda: find_samples(self), self)
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise UserError(f'The config names the classes {some(twice)} more than once, but '
+                            f'labels go by the folders of these names in {self.img_prefix}; '
+                            'correct metainfo=dict(classes=...).')
         strange = [name for name in folders if name not in names]
         if strange:
             raise UserError(f'{self.img_prefix} has folders that are not among the classes of the '

@@ -228,11 +228,12 @@ class CheckedCOCO(COCO):
         return [found[name] for name in cat_names if found[name] in ids]
 
 
-def check_names(classes: Any) -> None:
+def check_names(classes: Any, differ: bool = True) -> None:
     """Check the class names of a config.
 
     Args:
-        classes (object): Should be a tuple or list of different names.
+        classes (object): Should be a tuple or list of names.
+        differ (bool): Whether labels go by the names, which must then differ. Defaults to True.
 
     Raises:
         UserError: For one text, as ``classes=('person')`` without the comma is, for what has no
@@ -252,7 +253,7 @@ def check_names(classes: Any) -> None:
         raise UserError(f'metainfo.classes has the entry {printable(repr(strange[0]))}, which is '
                         'not a text; write a tuple of the names of the classes.')
     twice = [name for name, count in Counter(classes).items() if count > 1]
-    if twice:
+    if twice and differ:
         raise UserError(f'metainfo.classes names {some(twice)} more than once; each class needs '
                         'its own name.')
 

@@ -1,10 +1,12 @@
 """Predictions drawn into pictures by the visualizers of MMDetection and MMPretrain."""
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.structures import BaseDataElement
 from mmpretrain.visualization import UniversalVisualizer
@@ -31,7 +33,7 @@ class Drawer:
         self.detects, self.score_thr, self.classes = detects, score_thr, classes
         with drawing_in_every_process():
             self.visualizer = DetLocalVisualizer() if detects else UniversalVisualizer()
-        self.visualizer.dataset_meta = dict(classes=classes, palette=palette)
+        self.palette = palette
 
     def draw(self, image: np.ndarray, sample: BaseDataElement, truth: bool = True) -> np.ndarray:
         """Draw one image.
@@ -46,6 +48,7 @@ class Drawer:
             np.ndarray: RGB, uint8.
         """
         image = np.ascontiguousarray(image)
+        self._name_labels(sample)
         with drawing_in_every_process(), warnings.catch_warnings():
             # Of boxes and text that reach beyond a small picture.
             warnings.simplefilter('ignore', UserWarning)
@@ -58,6 +61,28 @@ class Drawer:
                 '', image, sample, draw_gt=truth and 'gt_instances' in sample,
                 pred_score_thr=self.score_thr)
             return self.visualizer.get_image()
+
+
+    def _name_labels(self, sample: BaseDataElement) -> None:
+        """Names and colours for all labels of a sample, also where a data set gives fewer."""
+        number = max([len(self.classes or ()), *(int(labels.max()) + 1 for labels in _labels(sample)
+                                                 if labels.numel())])
+        if self.classes is not None:
+            self.classes = [*self.classes, *(
+                f'class {label}' for label in range(len(self.classes), number))]
+        # Without one mmdet takes colours of its own.
+        short = isinstance(self.palette, list | tuple) and len(self.palette) < number
+        self.visualizer.dataset_meta = dict(
+            classes=self.classes, palette=None if short else self.palette)
+
+
+def _labels(sample: BaseDataElement) -> Iterator[torch.Tensor]:
+    for name in ('pred_instances', 'gt_instances'):
+        if name in sample and 'labels' in sample.get(name):
+            yield sample.get(name).labels
+    for name in ('pred_label', 'gt_label'):
+        if name in sample:
+            yield sample.get(name)
 
 
 def picture_name(path: str) -> str:

@@ -1,5 +1,7 @@
 """Predictions of a trained model for single images."""
+from collections.abc import Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import mmcv
@@ -11,9 +13,11 @@ from mmengine.registry import DATASETS, init_default_scope
 from mmengine.structures import BaseDataElement
 
 from eca_mm.analysis import build_model
+from eca_mm.datasets.class_checks import head_numbers, panoptic_numbers
 from eca_mm.datasets.loading import LoadImage
 from eca_mm.deploy.metadata import load_weights
 from eca_mm.engine.config import scope
+from eca_mm.utils.listing import some
 from eca_mm.utils.terminal import printable
 
 from .drawing import Drawer
@@ -58,8 +62,10 @@ class Predictor:
         meta = load_weights(self.model, checkpoint)
         self.model.to(device)
         known = _known(meta.get('dataset_meta')) or _known(_dataset_meta(config)) or {}
-        self.classes = [str(name) for name in known.get('classes') or ()]
+        names = known.get('classes') or ()
+        self.classes = [str(name) for name in ([names] if isinstance(names, str) else names)]
         drawn, self.notes = legible_names(self.classes)
+        self.notes += self._mismatches(known)
         if not self.classes:
             self.notes.append('Neither the checkpoint nor the config names the classes; they are '
                               'shown by number.')
@@ -67,6 +73,15 @@ class Predictor:
         first, *rest = test_pipeline(config)
         self.load = LoadImage(**{key: value for key, value in first.items() if key != 'type'})
         self.prepare = Compose(rest)
+
+    def _mismatches(self, known: dict) -> Iterator[str]:
+        """Heads that tell another number of classes apart than there are names."""
+        numbers = {len(self.classes), *panoptic_numbers(SimpleNamespace(metainfo=known))}
+        for where, number in head_numbers(self.model) if self.classes else ():
+            if number not in numbers:
+                yield (f'model.{where} tells {number} classes apart, but there are names of '
+                       f'{len(self.classes)} ({some(self.classes)}): they may be those of other '
+                       'classes.')
 
     def predict(self, path: str) -> Prediction:
         """Predict for an image file.

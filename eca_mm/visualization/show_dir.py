@@ -94,7 +94,18 @@ def picture_names(roots: dict[str, str | None]) -> dict[str, str]:
         inner = {path: os.path.abspath(_inner(path)) for path in roots}
         common = os.path.commonpath([os.path.dirname(path) for path in inner.values()] or ['/'])
         names = {path: os.path.relpath(other, common) for path, other in inner.items()}
-    return {path: picture_name(name) for path, name in names.items() if name is not None}
+    pictures: dict[str, str] = {}
+    taken: set[str] = set()
+    for path, name in names.items():
+        # 1.gif becomes 1.gif.png, which may be another image's name.
+        picture, number = picture_name(name or path), 1
+        stem, suffix = os.path.splitext(picture)
+        while picture in taken:
+            number += 1
+            picture = f'{stem}_{number}{suffix}'
+        taken.add(picture)
+        pictures[path] = picture
+    return pictures
 
 
 def _below(path: str, root: str | None) -> str | None:

@@ -188,3 +188,8 @@ def test_lines_that_may_be_meant_otherwise(root, messages, lines, message):
     assert len(data) == 2 and '\ufeff' not in data.get_data_info(0)['img_path']
     about = [text for text in messages if 'labels.txt' in text]
     assert len(about) == bool(message) and all(message in text for text in about)
+
+
+def test_names_of_folders_that_come_twice(root):
+    with pytest.raises(UserError, match='names the classes red more than once'):
+        folders(root, metainfo=dict(classes=('red', 'green', 'blue', 'red')))

@@ -53,6 +53,22 @@ def test_every_head_has_the_classes_of_the_data(root, wrap):
             check_heads(network(**{name: 1}), data)
 
 
+def test_imagenet_has_two_classes_of_cranes(root):
+    # Its labels go by the folders, those of detection by the names.
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        data = DATASETS.build(dict(type='ImageNet', data_root='imagenet', lazy_init=True,
+                                   pipeline=[]))
+    assert data.metainfo['classes'].count('crane') == 2
+    check_heads(network(head=1000), data)
+    check_splits(data, data, 'val')
+    check_metric(None, data, 'val_dataloader.dataset')
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        data = DATASETS.build(dict(type='VOCDataset', data_root='VOC2007', lazy_init=True,
+                                   pipeline=[], ann_file='', metainfo=dict(classes=('cat', ) * 2)))
+    with pytest.raises(UserError, match='names cat more than once'):
+        check_heads(network(bbox_head=2), data)
+
+
 def test_the_background_is_not_a_class(root):
     # As in MMDetection 1.
     with pytest.raises(UserError, match='has num_classes=4, but the data set has 3 classes'):

@@ -1,4 +1,6 @@
 """Predictions for what was found: damaged files are skipped and counted."""
+import re
+
 import cv2
 import numpy as np
 import pytest
@@ -92,3 +94,16 @@ def test_a_video_without_a_readable_frame_is_an_error(tmp_path):
     assert Video(str(path)).count == 4
     with pytest.raises(UserError, match='gave no frame that can be read'):
         _predict_video(None, str(path), None, None)
+
+
+@pytest.mark.parametrize(('classes', 'note'), [
+    (('red', 'green', 'blue'), ''), (('red', 'green'), 'tells 3 classes apart.*names of 2'),
+    (('r', 'g', 'b', 'x'), 'names of 4 .r, g, b, x.'), ('red', 'names of 1 .red.')])
+def test_names_of_another_number_of_classes_are_noted(tmp_path, classes, note):
+    config = Config.fromfile(samples.write_config(tmp_path / 'c.py', samples.CLASSIFICATION,
+                                                  tmp_path))
+    model = build_model(config)
+    torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict(classes=classes))),
+               tmp_path / 'c.pth')
+    notes = Predictor(config, str(tmp_path / 'c.pth')).notes
+    assert len(notes) == bool(note) and all(re.search(note, text) for text in notes)

@@ -22,6 +22,8 @@ from eca_mm.visualization.show_dir import SavePicturesHook, picture_names
     ({'/d/x/1.jpg': '/d/x', '/e/2.jpg': '/d/x'}, ['d/x/1.jpg', 'e/2.jpg']),
     ({'s3://bucket/x/1.gif': 's3://bucket/'}, ['x/1.gif.png']),
     ({'/d/1.JPG': '/d', '/d/1.jpg': '/d', '/d/1.png': '/d'}, ['1.JPG', '1.jpg', '1.png']),
+    ({'/d/1.gif': '/d', '/d/1.gif.png': '/d', '/d/1.gif_2.png': '/d'},
+     ['1.gif.png', '1.gif_2.png', '1.gif_2_2.png']),
     ({}, []),
 ])
 def test_names_are_paths_below_the_root_and_differ(roots, names):
@@ -125,3 +127,14 @@ def test_names_and_labels_of_drawings(tmp_path):
     assert drawn.shape == (40, 60, 3) and drawn.any()
     write_picture(drawn, tmp_path / 'x/a.JPEG')
     assert cv2.imread(str(tmp_path / 'x/a.JPEG')).shape == (40, 60, 3)
+
+
+@pytest.mark.parametrize(('classes', 'palette'), [
+    (['cat'], [(1, 2, 3)]), (['cat', 'dog', 'fox'], [(1, 2, 3)]), (['cat', 'dog'], []),
+    (['cat', 'dog'], 'random'), (None, None), (['cat', 'dog'], [(1, 2, 3), (4, 5, 6)])])
+def test_fewer_names_or_colours_than_labels(classes, palette):
+    drawer = Drawer(True, classes, palette)
+    for _ in range(2):
+        assert drawer.draw(np.zeros((40, 60, 3), np.uint8), detections('x'), truth=False).any()
+    assert classes is None or drawer.classes[:len(classes)] == classes
+    assert drawer.classes is None or len(drawer.classes) == max(2, len(classes))
