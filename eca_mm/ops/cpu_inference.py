@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from eca_mm.layers.channel_attention import ChannelAttention
 
-from .bn_reductions import HALF, is_channels_last
+from .bn_reductions import HALF, is_channels_last, map_means
 from .cache_sized_slices import SLICE_BYTES, cache_sized_slices
 from .layer_plan import LayerPlan, convolution, in_place_activation, is_plain_conv
 
@@ -160,8 +160,7 @@ def _means(z: Tensor) -> Tensor:
     area, channels = z.size(2) * z.size(3), z.size(1)
     if _is_averaged_by_product(z):
         return torch.mm(_weights_of_mean(area, z), z.as_strided((area, channels), (channels, 1)))
-    # A mean takes twice as long for small maps, most of it to prepare its divisor.
-    return z.sum((2, 3)).mul_(1 / area)
+    return map_means(z)
 
 
 def _is_averaged_by_product(z: Tensor) -> bool:
