@@ -96,8 +96,7 @@ class InferenceStage(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C_in, H, W) to (N, C_out, H / stride, W / stride)."""
         mine, eager = False, runs_eagerly_on_cpu(x)
-        for block in self._modules.values():
-            assert block is not None
+        for block in self:
             if eager and type(block) is InferenceBlock and not _is_wrapped(block):
                 on_cpu = block.on_cpu()
                 if on_cpu is not None:
