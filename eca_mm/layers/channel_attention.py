@@ -155,8 +155,11 @@ def supports_fused_tail(attention: nn.Module | None) -> TypeGuard[ChannelAttenti
         it rescales, and that nobody watches: neither through hooks, its parts' and the global
         ones included, nor by tracing it with torch.fx, which would not see the module.
     """
-    # By the methods, as the compiler of PyTorch 2.1 looks into no object's attributes.
-    return (isinstance(attention, ChannelAttention)
+    if not isinstance(attention, ChannelAttention):
+        return False
+    cls = type(attention)
+    # Not by vars(), which the compiler of PyTorch 2.1 does not know.
+    return (cls.gate is ChannelAttention.gate and cls.forward is ChannelAttention.forward
             and is_method(attention.gate, ChannelAttention.gate)
             and is_method(attention.forward, ChannelAttention.forward)
             and not is_fx_tracing() and not is_watched(attention))
