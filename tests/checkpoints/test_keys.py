@@ -26,6 +26,9 @@ def test_every_kind_of_misfit_is_counted_and_named():
     assert report.unexpected == ['eca.weight']
     assert report.wrong_shape == ['conv.weight 4x3x3x3, not 4x3x1x1']
     assert report.prefix is None
+    whole = {name: value.long() for name, value in model.items()}
+    assert KeyReport.compare(model, whole).wrong_shape == [
+        f'{name} torch.int64, not torch.float32' for name in list(model) if 'num' not in name]
     for part in ('1 weights match', '1 are missing', '1 belong to no layer', '1 have another'):
         assert part in str(report)
 

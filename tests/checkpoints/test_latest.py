@@ -28,6 +28,15 @@ def test_the_recorded_one_comes_first_if_it_is_in_the_folder(tmp_path):
     assert latest_checkpoint(tmp_path) == str(tmp_path / 'epoch_2.pth')
 
 
+def test_files_and_names_that_are_not_usable(tmp_path):
+    save(tmp_path, iter_5=5)
+    (tmp_path / 'epoch_1.pth').write_text('not a checkpoint')
+    assert latest_checkpoint(tmp_path) == str(tmp_path / 'iter_5.pth')
+    (tmp_path / 'last\x1b.pth').touch()
+    (tmp_path / 'last_checkpoint').write_text('last\x1b.pth')
+    assert latest_checkpoint(tmp_path) == str(tmp_path / 'iter_5.pth')
+
+
 def test_nothing_to_continue_from(tmp_path):
     assert latest_checkpoint(tmp_path / 'absent') is None
     (tmp_path / 'epoch_1.pth').mkdir()

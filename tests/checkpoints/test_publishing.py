@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from eca_mm.backbones import ECAResNet
-from eca_mm.checkpoints.publishing import publish
+from eca_mm.checkpoints.publishing import publish, published_weights
 from eca_mm.compat import load_checkpoint_file
 from eca_mm.utils.errors import UserError
 from tests.support.processes import run_tool
@@ -57,6 +57,13 @@ def test_weights_are_the_averaged_ones(trained, tmp_path):
     assert torch.equal(checkpoint['ema_state_dict']['module.fc.weight'], last)
     assert path.name == f'tiny-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}.pth'
     assert path.stat().st_size < source.stat().st_size
+
+
+@pytest.mark.parametrize('entry', ['cfg', 'config'])
+def test_the_config_of_old_files_is_kept(entry):
+    checkpoint = dict(state_dict=dict(w=torch.ones(1)), meta={entry: 'a = 1', 'time': 'now'})
+    _, meta = published_weights(checkpoint)
+    assert meta['cfg'] == 'a = 1' and meta['weights'] == 'last' and 'time' not in meta
 
 
 def test_same_weights_have_the_same_name(trained, tmp_path):

@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS, TRANSFORMS
 
 from eca_mm.engine import CheckedRunner
+from eca_mm.utils.errors import UserError
 from tests.support.points import EPOCHS, ITERS, SHUFFLED, config
 from tests.support.processes import run_in_processes
 
@@ -80,6 +81,34 @@ def test_each_image_once_whatever_number_of_processes_goes_on(run):
     for part in ('augmentation', 'network'):
         first, second = (sum(each[part], []) for each in two)
         assert not set(first) & set(second), part
+
+
+@HOOKS.register_module()
+class SpoilLoss(Hook):
+    """Makes the loss of the second process invalid in its second iteration."""
+
+    priority = 'HIGHEST'
+
+    def after_train_iter(self, runner, outputs=None, **kwargs):
+        if runner.iter == 1 and runner.rank == 1:
+            outputs['loss'] = torch.tensor(float('nan'))
+
+
+def train_until_it_is_stopped(rank, folder):
+    """Train on a spoilt loss and note the error."""
+    cfg = config(f'{folder}/run', ONCE, SHUFFLED, randomness={'seed': 0}, launcher='pytorch')
+    cfg.custom_hooks = [{'type': 'SpoilLoss'}, {'type': 'StopOnInvalidLossHook'}]
+    with pytest.raises(UserError) as caught:
+        CheckedRunner.from_cfg(cfg).train()
+    with open(f'{folder}/{rank}.txt', 'w') as stream:
+        stream.write(str(caught.value))
+
+
+def test_all_processes_stop_where_one_has_to(tmp_path):
+    assert run_in_processes(2, train_until_it_is_stopped, str(tmp_path)) == [0, 0]
+    first, second = (tmp_path / f'{rank}.txt' for rank in range(2))
+    assert 'became invalid in iteration 2' in first.read_text()
+    assert 'loss nan' in second.read_text()
 
 
 @pytest.mark.slow

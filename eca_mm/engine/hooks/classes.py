@@ -34,7 +34,9 @@ class CheckClassesHook(Hook):
             checkpoint (dict): The checkpoint.
         """
         meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
-        self._trained = meta if isinstance(meta.get('classes'), list | tuple) else None
+        # Early versions of MMDetection 3 wrote CLASSES.
+        names = next((value for key, value in meta.items() if key.lower() == 'classes'), None)
+        self._trained = {'classes': names} if isinstance(names, list | tuple) else None
 
     def before_train(self, runner: Runner) -> None:
         """Check the training data, and validation against it.

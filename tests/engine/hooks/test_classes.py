@@ -5,6 +5,9 @@ import onnx
 import pytest
 import torch
 
+from eca_mm.engine import CheckedRunner
+from eca_mm.engine.config import load_config
+from eca_mm.utils.errors import UserError
 from tests.support import samples
 from tests.support.processes import run_tool
 
@@ -35,6 +38,36 @@ def test_nothing_is_trained(folder, options, sentence):
                     *options)
     assert done.returncode == 1 and sentence in done.stderr and 'Traceback' not in done.stderr
     assert 'Epoch(train)' not in done.stdout
+
+
+@pytest.fixture(scope='module')
+def classifier(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('classifier')
+    samples.draw_classes(folder / 'classes', 1)
+    return samples.write_config(folder / 'cls.py', samples.CLASSIFICATION, folder / 'classes', """
+val_dataloader, val_evaluator, val_cfg = test_dataloader, test_evaluator, dict()
+""")
+
+
+@pytest.mark.parametrize('split', ['val', 'test'])
+def test_an_evaluation_without_training_is_checked_too(classifier, tmp_path, split):
+    def runner(**options):
+        cfg = load_config(str(classifier), options)
+        cfg.update(work_dir=str(tmp_path), log_level='ERROR', experiment_name=str(options))
+        return CheckedRunner.from_cfg(cfg)
+
+    with pytest.raises(UserError, match='head has num_classes=4'):
+        getattr(runner(**{'model.head.num_classes': 4}), split)()
+    state = runner().model.state_dict()
+    for key in ('classes', 'CLASSES', 'palette'):
+        path = str(tmp_path / 'trained.pth')
+        torch.save({'state_dict': state, 'meta': {'dataset_meta': {key: ORDER[::-1]}}}, path)
+        tested = runner(load_from=path)
+        if key == 'palette':
+            assert getattr(tested, split)()
+        else:
+            with pytest.raises(UserError, match=f'classes of the {split} data .* was trained on'):
+                getattr(tested, split)()
 
 
 @pytest.mark.slow

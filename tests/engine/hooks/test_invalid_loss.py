@@ -1,4 +1,6 @@
 """What StopOnInvalidLossHook reports about the origin of a NaN."""
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -6,6 +8,7 @@ from mmengine.hooks import Hook
 
 from eca_mm.engine import CheckedRunner
 from eca_mm.engine.config import load_config
+from eca_mm.engine.hooks import StopOnInvalidLossHook
 from eca_mm.utils.errors import UserError
 from tests.support import samples
 
@@ -67,6 +70,18 @@ def nan_gradient(name):
 def overflow(runner, batch):
     # Finite weights whose product with the input is not.
     runner.model.backbone.layer3[0].conv1.weight.data.fill_(3e38)
+
+
+def test_only_losses_and_weights_count():
+    hook = StopOnInvalidLossHook()
+    hook.after_train_iter(None, 0, outputs={'loss': torch.ones(1), 'acc': np.nan})
+    runner = SimpleNamespace(iter=4)
+    state = {'count': torch.tensor(3), 'weight': torch.ones(2)}
+    hook.before_save_checkpoint(runner, {'state_dict': state})
+    for value in (np.nan, -np.inf):
+        state['weight'][1] = value
+        with pytest.raises(UserError, match='The weights weight are not finite after iteration 5'):
+            hook.before_save_checkpoint(runner, {'state_dict': state})
 
 
 @pytest.mark.parametrize(('config', 'action', 'named'), [
