@@ -19,6 +19,7 @@ from eca_mm.datasets.pipelines import leaf_datasets
 from eca_mm.engine.config import scope
 from eca_mm.utils.errors import UserError
 from eca_mm.utils.explain import explain
+from eca_mm.utils.pretrained import pretrained_configs
 
 from .lookup import find
 
@@ -224,7 +225,4 @@ class ConfigContext:
 
 def has_pretrained(cfg: dict) -> bool:
     """Whether a module's own settings name trained weights."""
-    configs = cfg.get('init_cfg') or ()
-    return bool(cfg.get('pretrained')) or any(
-        init.get('type') == 'Pretrained'
-        for init in ([configs] if isinstance(configs, dict) else configs))
+    return bool(cfg.get('pretrained') or pretrained_configs(cfg.get('init_cfg')))

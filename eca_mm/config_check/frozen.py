@@ -5,6 +5,7 @@ from torch import nn
 
 from eca_mm.compat import load_checkpoint_file
 from eca_mm.utils.errors import UserError
+from eca_mm.utils.pretrained import pretrained_configs, weights_as_loaded
 
 from .context import ConfigContext, Finding
 
@@ -42,25 +43,19 @@ def check(context: ConfigContext) -> Iterator[Finding]:
 def _sources(model: nn.Module, load_from: str | None) -> Iterator[tuple[str, dict | None]]:
     """Where weights go, and which; None where they are not on this machine."""
     if load_from is not None:
-        yield '', _read(load_from, '')
+        yield '', _read(load_from)
     for name, module in model.named_modules():
-        configs = getattr(module, 'init_cfg', None) or ()
-        for cfg in [configs] if isinstance(configs, dict) else configs:
-            if cfg.get('type') == 'Pretrained':
-                yield f'{name}.' if name else '', _read(cfg['checkpoint'], cfg.get('prefix') or '')
+        for cfg in pretrained_configs(getattr(module, 'init_cfg', None)):
+            yield f'{name}.' if name else '', _read(cfg['checkpoint'], cfg.get('prefix'))
 
 
-def _read(path: str, part: str) -> dict | None:
+def _read(path: str, prefix: str | None = None) -> dict | None:
     if '://' in path:
         return None
     try:
-        checkpoint = load_checkpoint_file(path)
+        return weights_as_loaded(load_checkpoint_file(path), prefix)
     except UserError:
         return None
-    part = part if not part or part.endswith('.') else f'{part}.'
-    weights = {name.removeprefix('module.'): value
-               for name, value in checkpoint.get('state_dict', checkpoint).items()}
-    return {name[len(part):]: value for name, value in weights.items() if name.startswith(part)}
 
 
 def _fills(source: tuple[str, dict | None], name: str, parameter: nn.Parameter) -> bool:

@@ -13,6 +13,7 @@ from eca_mm.compat import load_checkpoint_file
 from eca_mm.datasets.pipelines import walk
 from eca_mm.engine.runner import check_pretrained
 from eca_mm.utils.errors import UserError
+from eca_mm.utils.pretrained import pretrained_configs
 
 from .context import ConfigContext, Finding
 
@@ -37,11 +38,9 @@ def check(context: ConfigContext) -> Iterator[Finding]:
     attentive = {id(network_config(node)[0]): node for _, node in walk(
         context.config.model, 'model') if network_config(node)[0] is not node}
     for where, node in walk(context.config.model, 'model'):
-        inits = node.get('init_cfg') or ()
-        for init in [inits] if isinstance(inits, dict) else inits:
-            if isinstance(init, dict) and init.get('type') == 'Pretrained':
-                yield from _check_part(f'{where}.init_cfg', node, init, id(node) in streams,
-                                       attentive.get(id(node)))
+        for init in pretrained_configs(node.get('init_cfg')):
+            yield from _check_part(f'{where}.init_cfg', node, init, id(node) in streams,
+                                   attentive.get(id(node)))
     path = context.config.get('load_from')
     if path and '://' not in path:
         yield from _check_whole(context, path)

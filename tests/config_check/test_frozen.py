@@ -2,6 +2,7 @@
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.model.weight_init import PretrainedInit
 from mmengine.registry import MODELS, DefaultScope
 
 from eca_mm.config_check import ConfigContext, frozen
@@ -41,6 +42,8 @@ def test_all_filled(weights):
     assert check(load_from=weights()) == []
     assert check(init_cfg=pretrained(weights())) == []
     assert check(init_cfg=dict(type='Pretrained', checkpoint=weights(prefix=''))) == []
+    path = weights(prefix='module.backbone.')
+    assert check(load_from=path) == check(init_cfg=pretrained(path, 'module.backbone')) == []
 
 
 def test_an_attention_without_weights_is_not_frozen(weights):
@@ -48,10 +51,11 @@ def test_an_attention_without_weights_is_not_frozen(weights):
     assert check(init_cfg=pretrained(weights('.eca.'))) == []
 
 
-@pytest.mark.parametrize('where', ['load_from', 'init_cfg'])
+@pytest.mark.parametrize('where', ['load_from', 'init_cfg', 'by class'])
 def test_every_one_is_named(weights, where):
     path = weights('layer1.0.conv1', 'layer1.1.bn2', 'layer2.0.conv1')
-    finding, = check(**{where: path if where == 'load_from' else pretrained(path)})
+    finding, = check(path) if where == 'load_from' else check(init_cfg=dict(
+        pretrained(path), type='Pretrained' if where == 'init_cfg' else PretrainedInit))
     assert (finding.level, finding.check, finding.where) == ('error', 'frozen', 'model')
     assert finding.message.startswith('3 frozen parameters ')
     assert finding.message.endswith('backbone.layer1.0.conv1.weight, backbone.layer1.1.bn2.weight, '
