@@ -182,6 +182,11 @@ def test_whatever_the_attention_of_a_block_is_it_counts_once(attention, name):
     network = AttentionResNet(18, attention, frozen_stages=1, **SMALL)
     assert frozen_attention(network) == {f'layer1.{block}.{name}': False for block in range(2)}
     assert all(p.requires_grad for p in network.layer1[0].get_submodule(name).parameters())
+    network.load_state_dict(network.state_dict())
+    network.frozen_stages = 2
+    network.train()
+    assert frozen_attention(network) == {
+        f'layer{stage}.{block}.{name}': True for stage in (1, 2) for block in range(2)}
 
 
 def test_what_a_user_freezes_stays_frozen():

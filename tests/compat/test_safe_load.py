@@ -46,6 +46,19 @@ def test_what_mmengine_writes_is_read(core, new_format, tmp_path):
     check_written_by_mmengine(CheckpointLoader.load_checkpoint(str(path)))
 
 
+def test_modules_may_keep_anything_as_their_extra_state(tmp_path):
+    content = {'state_dict': {'weight': torch.ones(1), 'scale._extra_state': {'steps': [1, 2]}}}
+    torch.save(content, tmp_path / 'a.pth')
+    assert load_checkpoint_file(tmp_path / 'a.pth') == content
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
+def test_a_device_that_there_is_not_is_not_the_file_s_fault(tmp_path):
+    torch.save({'state_dict': {'weight': torch.ones(1)}}, tmp_path / 'a.pth')
+    with pytest.raises(RuntimeError, match='CUDA'):
+        load_checkpoint_file(tmp_path / 'a.pth', 'cuda')
+
+
 def rename_numpy(content, core):
     for name in (b'numpy.core', b'numpy._core'):
         content = content.replace(b'c' + name + b'.multiarray\n', b'c' + core + b'.multiarray\n')

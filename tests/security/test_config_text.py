@@ -3,8 +3,10 @@ import pytest
 import torch
 from mmdet.apis import DetInferencer
 from mmengine.config import Config
+from mmengine.runner import CheckpointLoader
 
 from eca_mm.checkpoints.publishing import published_weights
+from eca_mm.compat.checkpoint_loading import config_from_checkpoint
 from eca_mm.compat.data_configs import config_from_text
 from eca_mm.utils.errors import UserError
 from tests.support import samples
@@ -18,6 +20,17 @@ optimizer = dict(type='torch.optim.sgd.SGD', lr=0.1)
 default_scope = 'mmdet'
 custom_imports = dict(imports=['eca_mm'], allow_failed_imports=False)
 """
+
+
+def test_text_that_mmengine_would_run_is_left_out_when_it_loads(tmp_path):
+    torch.save({'meta': {'config': 'import os', 'epoch': 1}}, tmp_path / 'a.pth')
+    assert CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth')) == {'meta': {'epoch': 1}}
+
+
+@pytest.mark.parametrize('content', [{}, {'meta': 3}, {'meta': {'cfg': {'a': 1}}}])
+def test_checkpoints_without_a_text(content):
+    with pytest.raises(UserError, match='^a.pth holds no config'):
+        config_from_checkpoint(content, 'a.pth')
 
 
 def test_what_mmengine_writes_is_read_as_mmengine_reads_it():

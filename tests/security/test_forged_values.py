@@ -156,7 +156,7 @@ FORGED = {
     'set of a dict': call(named('__builtin__', 'set'), value({1: 2})),
     'another encoding': call(named('_codecs', 'encode'), value('a'), value('rot13')),
     'keyed by nested tuples': b'}' + value((1, (2,))) + b'K\x01s',
-    'keyed by a list': b'}]K\x01s',
+    'keyed by a list': b'}]K\x01s', 'keyed by a long tuple': b'}' + value((1,) * 9) + b'K\x01s',
     'keyed by a tensor': b'}' + tensor() + b'K\x01s',
     'keyed by a huge number': b'}' + value(2**61 - 1) + b'K\x01s',
     # Tensors beside their storage.
@@ -249,6 +249,14 @@ def test_no_memory_is_shown_that_the_old_format_has_no_data_for(keys, tmp_path):
     content = head[:-len(pickle.dumps([], 2))] + pickle.dumps(keys, 2)
     (tmp_path / 'a.pth').write_bytes(content + (4).to_bytes(8, 'little') + bytes(16))
     with pytest.raises(UserError, match='its storages are not those'):
+        load_checkpoint_file(tmp_path / 'a.pth')
+
+
+def test_storages_larger_than_a_file_of_the_old_format(tmp_path):
+    large = tensor(b'(' + value('storage') + named('torch', 'FloatStorage') + value('0')
+                   + value('cpu') + value(2**40) + b'NtQ')
+    (tmp_path / 'a.pth').write_bytes(legacy(b'\x80\x02}' + text('value') + large + b's.'))
+    with pytest.raises(UserError, match='its storages would be larger than the file'):
         load_checkpoint_file(tmp_path / 'a.pth')
 
 

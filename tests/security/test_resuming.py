@@ -21,12 +21,12 @@ def saved(tmp_path_factory):
     return load_checkpoint_file(folder / 'iter_1.pth')
 
 
-def resumed(folder, content, hook='SafeCheckpointHook'):
+def resumed(folder, content, hook='SafeCheckpointHook', **options):
     path = folder / 'forged.pth'
     torch.save(content, path)
     cfg = config(folder / 'run', ONCE, SHUFFLED, resume=True, load_from=str(path))
     cfg.default_hooks.checkpoint.update(type=hook, save_best='score', rule='greater',
-                                        max_keep_ckpts=1)
+                                        max_keep_ckpts=1, **options)
     return CheckedRunner.from_cfg(cfg)
 
 
@@ -38,7 +38,7 @@ def test_files_that_it_names_stay(tmp_path, saved, hook):
         victim.parent.mkdir(exist_ok=True)
         victim.write_text('years of work')
         info.update(best_ckpt=str(victim), last_ckpt=str(victim), best_score=0.,
-                    keep_ckpt_ids=['/../../thesis.tex', 1])
+                    keep_ckpt_ids=['/../../thesis.tex', 1], cfg='import os')
         hub = {**saved['message_hub'], 'runtime_info': info,
                'resumed_keys': dict.fromkeys(info, True)}
         runner = resumed(tmp_path, {**saved, 'message_hub': hub}, hook)
@@ -46,11 +46,28 @@ def test_files_that_it_names_stay(tmp_path, saved, hook):
         best, = (one for one in runner.hooks if type(one).__name__ == hook)
         best._save_best_checkpoint(runner, {'score': 1.})
         assert victim.read_text() == 'years of work'
+        # Nor is the text passed on that it brings as its config.
+        assert runner.message_hub.get_info('cfg') == runner.cfg.pretty_text
+
+
+def test_a_folder_for_checkpoints_is_the_run_s_own(tmp_path, saved):
+    for folder in ('out', 'out/run', 'other'):
+        best = tmp_path / folder / 'best_score_iter_1.pth'
+        best.parent.mkdir(exist_ok=True)
+        best.touch()
+        info = {**saved['message_hub']['runtime_info'], 'best_ckpt': str(best)}
+        hub = {**saved['message_hub'], 'runtime_info': info,
+               'resumed_keys': dict.fromkeys(info, True)}
+        runner = resumed(tmp_path, {**saved, 'message_hub': hub}, out_dir=str(tmp_path / 'out'))
+        runner.train()
+        assert ('best_ckpt' in runner.message_hub.runtime_info) == (folder != 'other')
 
 
 def test_a_copied_folder_names_its_own_files(tmp_path):
-    (tmp_path / 'best_a.pth').touch()
+    for name in ('best_a.pth', 'notes.txt'):
+        (tmp_path / name).touch()
     info = {'best_ckpt': '/elsewhere/best_a.pth', 'best_ckpt_b': str(tmp_path / 'best_b.pth'),
+            'best_ckpt_f': str(tmp_path / 'notes.txt'), 'best_ckpt_g': '/elsewhere/notes.txt',
             'best_ckpt_c': '/elsewhere/best_c.pth', 'best_ckpt_d': 3, 'best_ckpt_e': 'a\0.pth',
             'keep_ckpt_ids': [1, '2', None], 'epoch': 1}
     keep_own_files(info, [str(tmp_path)])

@@ -69,7 +69,7 @@ def test_the_version_is_noted_under_the_stock_runner_too(tmp_path):
 
 
 def test_one_name_for_all_checkpoints(tmp_path):
-    run(tmp_path, {**ITERS, 'max_iters': 3}, filename_tmpl='last.pth', max_keep_ckpts=1)
+    run(tmp_path, {**ITERS, 'max_iters': 2}, filename_tmpl='last.pth', max_keep_ckpts=1)
     assert saved(tmp_path) == ['last.pth']
 
 
