@@ -14,6 +14,7 @@ from mmpretrain.structures import DataSample
 from torch import nn
 
 from eca_mm.backbones.two_stream import input_channels
+from eca_mm.datasets.pipelines import walk
 
 from .context import ConfigContext, Finding
 
@@ -35,7 +36,7 @@ def try_forward(context: ConfigContext, model: nn.Module) -> Iterator[Finding]:
     if not is_known(model):
         return
     found = None
-    for size in _SIZES.get(context.scope, ()):
+    for size in _sizes(context):
         refusal = _try_size(context, model, size)
         if refusal is None:
             return
@@ -43,6 +44,14 @@ def try_forward(context: ConfigContext, model: nn.Module) -> Iterator[Finding]:
         found = found if found is not None and found.where == refusal.where else refusal
     if found is not None:
         yield found
+
+
+def _sizes(context: ConfigContext) -> list[int]:
+    first = _SIZES.get(context.scope, ())
+    # LeNet takes nothing but what its pipeline gives.
+    given = {side for data in context.datasets for _, node in walk(data.cfg.get('pipeline') or [])
+             for side in (node.get('scale'), node.get('crop_size')) if isinstance(side, int)}
+    return [*first, *sorted(given - {*first})] if context.scope == 'mmpretrain' else list(first)
 
 
 def _try_size(context: ConfigContext, model: nn.Module, size: int) -> Finding | None:

@@ -25,7 +25,7 @@ from eca_mm.utils.signatures import arguments, nearest
 
 from .building import silence
 from .context import SPLITS, ConfigContext, Finding
-from .lookup import find, names
+from .lookup import find, is_defined, names
 
 # How similar a key must be to an argument or a neighbour to count as a typo.
 _NEAR = 0.8
@@ -36,6 +36,9 @@ _READERS: dict[str, Callable] = {
 _LOADERS = tuple(f'{split}_dataloader' for split in SPLITS)
 # Built only when training or an evaluation starts: whatever they do not take is an error.
 _LOOPS = ('train_cfg', 'val_cfg', 'test_cfg')
+# What all of their parts need.
+_LIBRARIES = {'mmpretrain': 'pip install "mmpretrain[multimodal]"',
+              'mmdet': 'pip install "mmdet[multimodal,tracking]"'}
 # What stands in them are types of albumentations.
 _FOREIGN = ('Albu', 'Albumentations', 'mmdet.Albu', 'mmpretrain.Albumentations')
 # Their keys are the user's own: parts of names of parameters.
@@ -146,6 +149,15 @@ def _walk(node: Any, where: str, scope: str, default: Any = None
         if found is None and isinstance(kind, str) and kind in OLD_TYPES:
             yield Finding('error', 'keys', f'{where}.type', f'there is no {kind!r} any more',
                           OLD_TYPES[kind]), ''
+        elif found is None and isinstance(kind, str) and scope in _LIBRARIES and is_defined(
+                kind.rpartition('.')[2], scope):
+            yield Finding('error', 'keys', f'{where}.type', f'{kind!r} is a part of {scope} that '
+                          'needs packages which are not installed', _LIBRARIES[scope]), kind
+        elif found is None and isinstance(kind, str) and scope == 'mmengine' and any(
+                find(kind, None, other) for other in _LIBRARIES):
+            other = next(other for other in _LIBRARIES if find(kind, None, other))
+            yield Finding('error', 'keys', f'{where}.type', f'{kind!r} is a part of {other}, where '
+                          'nobody looks without a default_scope', f"default_scope='{other}'"), ''
         elif found is None and isinstance(kind, str):
             yield _finding(f'{where}.type', f'there is no {kind!r}',
                            nearest(kind, names(None, scope))), kind
@@ -185,11 +197,16 @@ def _compare(node: dict, where: str, allowed: set[str], what: str = 'unknown key
         others = set(map(str, node)) - {key} if beside else allowed
         near = nearest(key, others, cutoff=_NEAR)
         # Of two similar keys, the one added later is the mistake.
-        if near and (not beside or list(node).index(key) > list(node).index(near)) and (
-                _differs(key, near)):
+        if near and (not beside or _is_later(list(node), key, near)) and _differs(key, near):
             yield _finding(f'{where}.{key}', f'{what} {key!r}', near)
         elif strict:
             yield _finding(f'{where}.{key}', f'{what} {key!r}', None)
+
+
+def _is_later(keys: list[str], key: str, near: str) -> bool:
+    """Whether a key comes after another one, and is not that with one more word, or one less."""
+    one, other = set(key.split('_')), set(near.split('_'))
+    return keys.index(key) > keys.index(near) and not (one < other or other < one)
 
 
 def _differs(key: str, near: str) -> bool:

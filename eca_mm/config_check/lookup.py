@@ -1,5 +1,9 @@
 """From the types that a config names to their classes."""
 import contextlib
+import importlib.util
+import re
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import mmcv.ops
@@ -12,8 +16,8 @@ CONFIG_REGISTRIES = (
     registries.MODELS, registries.TASK_UTILS, registries.TRANSFORMS, registries.DATASETS,
     registries.DATA_SAMPLERS, registries.HOOKS, registries.METRICS, registries.EVALUATOR,
     registries.VISUALIZERS, registries.VISBACKENDS, registries.OPTIMIZERS,
-         registries.OPTIM_WRAPPERS, registries.PARAM_SCHEDULERS, registries.WEIGHT_INITIALIZERS,
-         registries.LOOPS, registries.LOG_PROCESSORS, BATCH_AUGMENTS)
+    registries.OPTIM_WRAPPERS, registries.PARAM_SCHEDULERS, registries.WEIGHT_INITIALIZERS,
+    registries.LOOPS, registries.LOG_PROCESSORS, registries.FUNCTIONS, BATCH_AUGMENTS)
 
 
 def find(kind: Any, registry: Registry | None, scope: str) -> Any:
@@ -47,6 +51,25 @@ def names(registry: Registry | None, scope: str) -> set[str]:
                 found.update(child.module_dict)
                 child = child.parent
     return found
+
+
+@cache
+def is_defined(kind: str, package: str) -> bool:
+    """Look for a class in the files of a package, registered or not.
+
+    Args:
+        kind (str): Its name.
+        package (str): Name of the package.
+
+    Returns:
+        bool: True for a class that the package leaves out, because others are not installed, say.
+    """
+    found = importlib.util.find_spec(package)
+    if found is None or not found.origin or not kind.isidentifier():
+        return False
+    line = re.compile(rf'^class {kind}\b', re.MULTILINE)
+    return any(line.search(path.read_text(encoding='utf-8', errors='replace'))
+               for path in Path(found.origin).parent.rglob('*.py'))
 
 
 def _of_scope(root: Registry, scope: str) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 from mmdet.datasets import ReIDDataset
 from mmengine.config import Config
 from mmengine.registry import MODELS
+from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 
 from eca_mm.backbones.with_attention import network_config
 from eca_mm.datasets.pipelines import walk
@@ -98,9 +99,7 @@ def _check_frozen(context: ConfigContext, backbone: dict, where: str,
             'error', 'frozen', f'{where}.frozen_stages', f'frozen_stages is {frozen}, but '
             'neither init_cfg nor load_from names trained weights: random ones would stay as they '
             'are', 'frozen_stages=-1, or trained weights')
-    norm = _value(context, backbone, 'norm_cfg')
-    if _value(context, backbone, 'norm_eval') is True and (
-            not isinstance(norm, dict) or 'BN' in str(norm.get('type'))):
+    if _value(context, backbone, 'norm_eval') is True and _keeps_statistics(backbone):
         yield Finding(
             'warning', 'frozen', f'{where}.norm_eval', 'norm_eval is True without trained '
             'weights: BN keeps mean 0 and variance 1, and so does not normalise',
@@ -116,6 +115,16 @@ def _freezes(backbone: dict) -> bool:
         # Settings that cannot be built are for the other checks to tell of.
         return True
     return any(not parameter.requires_grad for parameter in built.parameters())
+
+
+def _keeps_statistics(backbone: dict) -> bool:
+    """Whether BN keeps its statistics: a Conformer has the switch without any effect."""
+    try:
+        built = MODELS.build(copy.deepcopy(dict(backbone)))
+        built.train()
+    except Exception:
+        return True
+    return any(isinstance(module, _BatchNorm) and not module.training for module in built.modules())
 
 
 def _check_normalisation(context: ConfigContext) -> Iterator[Finding]:

@@ -115,6 +115,9 @@ def old_settings(config: Config) -> Iterator[tuple[str, str]]:
     if isinstance(data, dict):
         for key, place in _DATA.items():
             today = key if 'dataloader' in key else f'{key}_dataloader.dataset'
+            # MMPretrain's own HorNets state their batch that way too.
+            if key in _LOADER and config.get('default_scope') == 'mmpretrain':
+                today = f'train_dataloader.{_LOADER[key]}'
             if key in data and 'type' not in data and _get(config, today) != data[key]:
                 yield f'data.{key}', place
 

@@ -122,3 +122,11 @@ def test_variables_of_an_old_name_are_fine(detector):
     # As MMSegmentation's do, of which mmengine notes the scope at one of the two places.
     check_keys(changed(detector, {'optimizer': {
         **detector.optim_wrapper.optimizer, '_scope_': 'mmseg'}}))
+
+
+def test_a_batch_of_an_old_name_that_is_the_batch_of_today(classifier):
+    # As in mmpretrain's HorNet.
+    batch = classifier.train_dataloader.batch_size
+    check_keys(changed(classifier, {'data': dict(samples_per_gpu=batch)}))
+    with pytest.raises(UserError, match='data.samples_per_gpu .now '):
+        check_keys(changed(classifier, {'data': dict(samples_per_gpu=batch + 1)}))

@@ -7,6 +7,7 @@ from mmdet.models import ResNet
 from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.registry import MODELS, DefaultScope
+from mmpretrain.utils.dependency import WITH_MULTIMODAL
 
 from eca_mm.config_check import classes, evaluators, files, forward, keys, training
 from eca_mm.config_check.context import ConfigContext
@@ -193,3 +194,43 @@ def test_files_with_a_format_of_their_own(detector, root, kind):
     assert not [f for f in run(classes, config) if 'num_classes' not in f.where]
     # Instances of the same images are evaluated beside the panoptic quality.
     assert not [f for f in run(evaluators, config) if 'not the annotation file' in f.message]
+
+
+def test_functions_and_keys_with_one_more_word(detector):
+    config = changed(detector, {
+        'train_dataloader.collate_fn': dict(type='default_collate'),
+        'model.test_cfg.vocab_size': 3, 'model.test_cfg.type_vocab_size': 3,
+        'model.test_cfg.use_rel_pos_bias': 3, 'model.test_cfg.use_shared_rel_pos_bias': 3})
+    assert run(keys, config) == []
+
+
+def test_parts_that_need_other_packages(classifier):
+    if WITH_MULTIMODAL:
+        pytest.skip('all packages are there')
+    config = changed(classifier, {'val_dataloader.dataset.type': 'COCOVQA',
+                                  'test_dataloader.dataset.type': 'COCOVQAA'})
+    found = {finding.where.partition('_')[0]: finding for finding in run(keys, config)}
+    assert 'needs packages' in found['val'].message and 'multimodal' in found['val'].expected
+    assert 'there is no' in found['test'].message
+
+
+def test_a_network_of_the_size_of_its_pipeline():
+    config = Config(dict(
+        default_scope='mmpretrain', model=dict(
+            type='ImageClassifier', backbone=dict(type='LeNet5', num_classes=10), neck=None,
+            head=dict(type='ClsHead', loss=dict(type='CrossEntropyLoss'))),
+        data_preprocessor=dict(mean=[33.46], std=[78.87], num_classes=10),
+        val_dataloader=dict(dataset=dict(type='MNIST', data_prefix='data/mnist', pipeline=[
+            dict(type='Resize', scale=32), dict(type='PackInputs')]))))
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        context = ConfigContext(config)
+        assert list(forward.try_forward(context, context.model)) == []
+        config.val_dataloader.dataset.pipeline[0].scale = 28
+        context = ConfigContext(config)
+        assert list(forward.try_forward(context, context.model))
+
+
+def test_the_scope_that_is_missing():
+    config = Config(dict(model=dict(type='ImageClassifier')))
+    finding, = run(keys, config)
+    assert finding.expected == "default_scope='mmpretrain'"
