@@ -44,8 +44,9 @@ def _reason(path: str, backend_args: dict | None) -> str | None:
             root = ElementTree.parse(local).getroot()
     except SyntaxError as error:
         return f'it is not XML ({error})'
-    entries = [(root.find('size'), 'size', ('width', 'height'), int)] if (
-        root.find('size') is not None) else []
+    entries: list[tuple[Any, str, tuple[str, ...], Callable[[str], int]]] = []
+    if root.find('size') is not None:
+        entries.append((root.find('size'), 'size', ('width', 'height'), int))
     for number, entry in enumerate(root.findall('object'), 1):
         name = entry.findtext('name')
         if name is None:
