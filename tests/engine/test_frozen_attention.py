@@ -134,7 +134,10 @@ class TestOneProcess:
             cfg = pretrained(backbone, weights[kind])
             first = run(runner_type, work_dir, cfg)
             meta = torch.load(work_dir / 'epoch_1.pth', weights_only=False)['meta'][META]
-            assert len(meta) == len(attention(first))
+            # Whoever saves one, with a meta of their own or without.
+            first.save_checkpoint(str(work_dir), 'own.pth')
+            own = torch.load(work_dir / 'own.pth', weights_only=False)['meta'][META]
+            assert len(meta) == len(attention(first)) and own == meta
             assert set(meta.values()) == {kind == 'with'}
             second = run(runner_type, work_dir, cfg, epochs=2, resume=True)
             assert frozen_stage(second) == frozen_stage(first)

@@ -16,7 +16,8 @@ from tests.support.points import ENDLESS, EPOCHS, ITERS, LOADED, SHUFFLED, confi
 
 @pytest.mark.parametrize(('loop', 'sampler', 'workers'), [
     (EPOCHS, SHUFFLED, 2), (ITERS, ENDLESS, 0),
-    *few_by_default([(EPOCHS, SHUFFLED, 0), (ITERS, SHUFFLED, 0), (ITERS, ENDLESS, 2)])])
+    *few_by_default([(EPOCHS, SHUFFLED, 0), (ITERS, SHUFFLED, 0), (ITERS, ENDLESS, 2),
+                      (ITERS, SHUFFLED, 2)])])
 def test_a_resumed_run_is_the_same_run(tmp_path, monkeypatch, loop, sampler, workers):
     # mmengine sleeps two seconds between the epochs of an endless loop.
     monkeypatch.setattr('mmengine.runner.loops.time.sleep', lambda seconds: None)

@@ -158,6 +158,12 @@ def test_an_archive_that_grows_is_refused(tmp_path):
         load_checkpoint_file(tmp_path / 'a.pth')
 
 
+def test_an_archive_that_does_not_fit_into_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr('eca_mm.compat.archive.available_memory', lambda: 2**20)
+    content = zipped(dumped({'a': bytes(2**20)}))
+    refused(tmp_path, content, 'records of 1 MB, and 1 MB of memory are free')
+
+
 def test_records_that_overlap_are_refused(tmp_path):
     file = io.BytesIO()
     with zipfile.ZipFile(file, 'w') as archive:

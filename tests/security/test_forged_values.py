@@ -144,6 +144,7 @@ FORGED = {
                                 value('__globals__')),
     'class as a value': BUFFER,
     # Containers with more than their items.
+    'method of an OrderedDict': ORDERED + entries(items=value({'': {'version': 1}})) + b'b',
     'attributes of an OrderedDict': ORDERED + entries(items=value('x')) + b'b',
     'versions that are texts': ORDERED + entries(_metadata=value({'': {'version': '1'}})) + b'b',
     'versions that are lists': ORDERED + entries(_metadata=value({'': [1]})) + b'b',
@@ -182,6 +183,8 @@ FORGED = {
     'tensor with a state': tensor() + b'(' + storage() + value((4,)) + value((1,)) + b'tb',
     'parameter of a text': call(named('torch._utils', '_rebuild_parameter'), value('a'),
                                 value(True), ORDERED),
+    'parameter with hooks': call(named('torch._utils', '_rebuild_parameter'), tensor(),
+                                 value(True), ORDERED + b'K\x01K\x01s'),
     'bare storage': storage(),
 }
 
@@ -249,6 +252,12 @@ def test_no_memory_is_shown_that_the_old_format_has_no_data_for(keys, tmp_path):
     content = head[:-len(pickle.dumps([], 2))] + pickle.dumps(keys, 2)
     (tmp_path / 'a.pth').write_bytes(content + (4).to_bytes(8, 'little') + bytes(16))
     with pytest.raises(UserError, match='its storages are not those'):
+        load_checkpoint_file(tmp_path / 'a.pth')
+
+
+def test_nothing_is_left_over(tmp_path):
+    (tmp_path / 'a.pth').write_bytes(archive(b'N}'))
+    with pytest.raises(UserError, match='an object without its state'):
         load_checkpoint_file(tmp_path / 'a.pth')
 
 
