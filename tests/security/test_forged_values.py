@@ -144,7 +144,8 @@ FORGED = {
                                 value('__globals__')),
     'class as a value': BUFFER,
     # Containers with more than their items.
-    'method of an OrderedDict': ORDERED + entries(items=value({'': {'version': 1}})) + b'b',
+    'another attribute of an OrderedDict': ORDERED + entries(
+        other=value({'': {'version': 1}})) + b'b',
     'attributes of an OrderedDict': ORDERED + entries(items=value('x')) + b'b',
     'versions that are texts': ORDERED + entries(_metadata=value({'': {'version': '1'}})) + b'b',
     'versions that are lists': ORDERED + entries(_metadata=value({'': [1]})) + b'b',
