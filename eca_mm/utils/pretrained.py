@@ -20,8 +20,8 @@ def pretrained_configs(init_cfg: Any) -> list[dict]:
     Returns:
         list[dict]: Those of the type ``Pretrained``, in their order.
     """
-    configs = [init_cfg] if isinstance(init_cfg, Mapping) else init_cfg or ()
-    return [cfg for cfg in configs if isinstance(cfg, Mapping)
+    configs = [init_cfg] if isinstance(init_cfg, dict) else init_cfg or ()
+    return [cfg for cfg in configs if isinstance(cfg, dict)
             and (cfg.get('type') is PretrainedInit or cfg.get('type') in _NAMES)]
 
 
