@@ -199,7 +199,7 @@ def without_pretrained(model: nn.Module) -> Iterator[None]:
         loading = pretrained_configs(configs)
         if loading:
             stated[module] = configs
-            listed = [configs] if isinstance(configs, dict) else configs
+            listed = [configs] if isinstance(configs, dict) else configs or []
             module.init_cfg = [cfg for cfg in listed if cfg not in loading] or None
     try:
         yield
