@@ -94,8 +94,8 @@ def test_other_places_remove_their_own_files(tmp_path):
 
 
 def test_an_unknown_argument_is_refused_at_once():
-    with pytest.raises(TypeError, match="unexpected keyword argument 'intervall'"):
-        checkpoint.SafeCheckpointHook(intervall=2)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'every'"):
+        checkpoint.SafeCheckpointHook(every=2)
 
 
 @pytest.mark.parametrize('taken', few_by_default(['', 'folder', 'file', 'link'], 0, 3))
