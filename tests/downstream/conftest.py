@@ -5,7 +5,7 @@ import subprocess
 import sys
 import sysconfig
 import venv
-from importlib.util import find_spec
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -30,9 +30,10 @@ class Environment:
         # Python reads no .pth files in a folder that a .pth file names, so the link to the
         # checkout, the editable install, is left behind. So is setuptools' own, which from Python
         # 3.12 on is what provides distutils to mmengine.
-        # The running environment may itself have its packages from another one.
+        # The running environment may itself have its packages from another one. Not by the
+        # modules: to look for pip's makes setuptools leave distutils alone in this process.
         folders = {sysconfig.get_path('purelib'): None, **{
-            str(Path(find_spec(name).origin).parents[1]): None for name in ('torch', 'pip')}}
+            str(distribution(name).locate_file('')): None for name in ('torch', 'pip')}}
         lines = [*folders, 'import _distutils_hack as h; h.add_shim()']
         (self.site_packages / 'packages.pth').write_text('\n'.join(lines) + '\n')
 
