@@ -130,3 +130,5 @@ def test_a_batch_of_an_old_name_that_is_the_batch_of_today(classifier):
     check_keys(changed(classifier, {'data': dict(samples_per_gpu=batch)}))
     with pytest.raises(UserError, match='data.samples_per_gpu .now '):
         check_keys(changed(classifier, {'data': dict(samples_per_gpu=batch + 1)}))
+    # A variable for a data set, not the section of old.
+    check_keys(changed(classifier, {'data': dict(type='CustomDataset', test='images')}))
