@@ -7,6 +7,7 @@ from mmdet.datasets import ReIDDataset
 from mmengine.config import Config
 from mmengine.registry import MODELS
 from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
+from torch import nn
 
 from eca_mm.backbones.with_attention import network_config
 from eca_mm.datasets.pipelines import walk
@@ -108,23 +109,26 @@ def _check_frozen(context: ConfigContext, backbone: dict, where: str,
 
 def _freezes(backbone: dict) -> bool:
     """Whether anything is frozen: with 0, a ResNet's stem is, and nothing of a DenseNet."""
-    try:
-        built = MODELS.build(copy.deepcopy(dict(backbone)))
-        built.train()
-    except Exception:
-        # Settings that cannot be built are for the other checks to tell of.
-        return True
-    return any(not parameter.requires_grad for parameter in built.parameters())
+    built = _in_training(backbone)
+    return built is None or any(not p.requires_grad for p in built.parameters())
 
 
 def _keeps_statistics(backbone: dict) -> bool:
     """Whether BN keeps its statistics: a Conformer has the switch without any effect."""
+    built = _in_training(backbone)
+    return built is None or any(isinstance(module, _BatchNorm) and not module.training
+                                for module in built.modules())
+
+
+def _in_training(backbone: dict) -> nn.Module | None:
+    """The backbone as it is trained; None for settings that the other checks tell of."""
     try:
         built = MODELS.build(copy.deepcopy(dict(backbone)))
+        # Returns nothing in mmdet's backbones.
         built.train()
     except Exception:
-        return True
-    return any(isinstance(module, _BatchNorm) and not module.training for module in built.modules())
+        return None
+    return built
 
 
 def _check_normalisation(context: ConfigContext) -> Iterator[Finding]:

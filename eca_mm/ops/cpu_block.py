@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from .bn_reductions import is_channels_last
 from .cpu_inference import LARGE_BYTES, CpuTail
-from .layer_plan import LayerPlan
+from .layer_plan import LayerPlan, treats_samples_alone
 
 
 class CpuBlock:
@@ -15,6 +15,9 @@ class CpuBlock:
         tail (CpuTail): The end of the block.
         downsample (nn.Module | None): What the shortcut consists of, None for the input itself.
         shortcut (bool): Whether there is a shortcut.
+
+    Attributes:
+        owns_output (bool): Whether the output is a new map that nobody else has.
     """
 
     def __init__(self, branch: nn.Module, tail: CpuTail, downsample: nn.Module | None,
@@ -22,9 +25,9 @@ class CpuBlock:
         self._branch, self._tail = LayerPlan(branch), tail
         self._downsample = None if downsample is None else LayerPlan(downsample)
         self._shortcut = shortcut
-        self._can_be_cut = (self._branch.treats_samples_alone and tail.treats_samples_alone
-                            and (self._downsample is None
-                                 or self._downsample.treats_samples_alone))
+        self._can_be_cut = (tail.can_be_cut and treats_samples_alone(branch)
+                            and treats_samples_alone(downsample))
+        self.owns_output = tail.owns_output
 
     def __call__(self, x: Tensor, overwrite: bool) -> Tensor:
         """Compute the block's output.
@@ -45,7 +48,7 @@ class CpuBlock:
             return self._tail(z, None, False)
         if self._downsample is None:
             return self._tail(z, x, overwrite)
-        return self._tail(z, self._downsample(x), True)
+        return self._tail(z, self._downsample(x), self._downsample.owns_output)
 
     def _slice_length(self, x: Tensor) -> int | None:
         """How many samples to compute at a time; None for all of them."""
@@ -58,12 +61,14 @@ class CpuBlock:
         """Compute some samples at a time, so that the branch's maps stay in memory that it has."""
         passed_on = self._shortcut and self._downsample is None
         out = x if passed_on and overwrite else None
+        if self._downsample is not None:
+            overwrite = self._downsample.owns_output
         for part in (slice(i, i + step) for i in range(0, len(x), step)):
             z, identity = self._branch(x[part]), None
             if self._shortcut:
                 identity = x[part] if self._downsample is None else self._downsample(x[part])
             given = None if out is None else out[part]
-            result = self._tail(z, identity, overwrite or not passed_on, given)
+            result = self._tail(z, identity, overwrite, given)
             if out is None:
                 layout = (torch.channels_last if is_channels_last(result)
                           else torch.contiguous_format)

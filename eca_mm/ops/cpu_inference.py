@@ -5,11 +5,11 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from eca_mm.layers.channel_attention import ChannelAttention
+from eca_mm.layers.channel_attention import ChannelAttention, is_watched
 
 from .bn_reductions import HALF, is_channels_last, map_means
 from .cache_sized_slices import SLICE_BYTES, cache_sized_slices
-from .layer_plan import LayerPlan, convolution, in_place_activation, is_plain_conv
+from .layer_plan import convolution, in_place_activation, is_plain_conv, treats_samples_alone
 
 # Larger maps come in fresh memory from the system each time (glibc keeps up to 32 MB), which costs
 # more than the arithmetic on them, and are therefore computed in pieces.
@@ -46,7 +46,8 @@ class CpuTail:
         activation (nn.Module | None): What follows the addition.
 
     Attributes:
-        treats_samples_alone (bool): See :class:`~eca_mm.ops.layer_plan.LayerPlan`.
+        can_be_cut (bool): Whether it may run for some samples at a time.
+        owns_output (bool): Whether the output is a new map that nobody else has.
     """
 
     def __init__(self, conv: nn.Conv2d, attention: ChannelAttention | None,
@@ -59,8 +60,9 @@ class CpuTail:
             self._convolution is not None and self._gate_of is not None
             and conv.in_channels < conv.out_channels and conv.kernel_size == conv.stride == (1, 1)
             and conv.padding == (0, 0) and conv.groups == 1 and conv.bias is not None)
-        self.treats_samples_alone = all(LayerPlan(layer).treats_samples_alone
-                                        for layer in (conv, activation) if layer is not None)
+        self.can_be_cut = treats_samples_alone(conv) and treats_samples_alone(activation)
+        self.owns_output = self._convolution is not None and (
+            activation is None or not is_watched(activation))
 
     def __call__(self, x: Tensor, identity: Tensor | None, overwrite: bool,
                  out: Tensor | None = None) -> Tensor:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from eca_mm.layers.channel_attention import has_hooks
+from eca_mm.layers.channel_attention import has_hooks, is_watched
 
 from .cpu_block import CpuBlock
 from .inference_block_tail import InferenceBlockTail, runs_eagerly_on_cpu
@@ -53,7 +53,8 @@ class InferenceBlock(nn.Module):
             return self.tail(out, None)
         if self.downsample is None:
             return self.tail(out, x, overwrite)
-        return self.tail(out, self.downsample(x), overwrite=True)
+        # Whose output that is, if anybody else's, the layers alone know.
+        return self.tail(out, self.downsample(x))
 
     def on_cpu(self) -> CpuBlock | None:
         """Resolve the block to operations that suit a CPU, anew whenever a part has changed.
@@ -100,12 +101,12 @@ class InferenceStage(nn.Sequential):
             if eager and type(block) is InferenceBlock and not _is_wrapped(block):
                 on_cpu = block.on_cpu()
                 if on_cpu is not None:
-                    x, mine = on_cpu(x, mine), True
+                    x, mine = on_cpu(x, mine), on_cpu.owns_output
                     continue
             is_inference_block = isinstance(block, InferenceBlock)
             x = block(x, overwrite=mine) if is_inference_block else block(x)
-            # Whoever hooked the block may have kept its output.
-            mine = is_inference_block and not has_hooks(block)
+            # Whoever hooked the block or a part of it may have kept its output.
+            mine = is_inference_block and not is_watched(block)
         return x
 
 

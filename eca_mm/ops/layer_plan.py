@@ -131,6 +131,20 @@ _IN_PLACE: dict[type, Callable[[Tensor], Tensor]] = {
     nn.ReLU: Tensor.relu_, nn.ReLU6: _clamp, InferenceReLU6: _clamp}
 
 
+def treats_samples_alone(layers: nn.Module | None) -> bool:
+    """Tell whether layers do the same for a batch as for each of its samples.
+
+    Args:
+        layers (nn.Module | None): Any module, None for none.
+
+    Returns:
+        bool: False also where anybody listens, who would hear of pieces.
+    """
+    return layers is None or (not is_watched(layers) and all(
+        type(part) in _SAMPLE_BY_SAMPLE and 'forward' not in vars(part)
+        for part in layers.modules()))
+
+
 class LayerPlan:
     """One layer, or several in a row, as calls of functions.
 
@@ -138,33 +152,32 @@ class LayerPlan:
         layers (nn.Module): A layer, or an ``nn.Sequential``.
 
     Attributes:
-        treats_samples_alone (bool): Whether it does the same for a batch as for each of its
-            samples, and nobody listens, who would hear of pieces.
+        owns_output (bool): Whether the output is a new map that nobody else has.
         largest_map (float): Size of the largest map that its convolutions put out beside that of
             one channel of the input.
     """
 
     def __init__(self, layers: nn.Module) -> None:
-        self.treats_samples_alone = not is_watched(layers) and all(
-            type(part) in _SAMPLE_BY_SAMPLE and 'forward' not in vars(part)
-            for part in layers.modules())
+        self.owns_output = False
         self.largest_map = _largest_map(layers)
         in_a_row = (type(layers) is nn.Sequential and 'forward' not in vars(layers)
                     and not layers._forward_hooks and not layers._forward_pre_hooks)
         # A function, and the arguments after the map.
         self._calls: list[tuple[Callable[..., Tensor], tuple]] = []
-        # The output of a convolution is nobody else's, even if the activation is not in place.
-        mine = False
         for layer in layers if in_a_row else [layers]:
+            # What folding has left of a normalisation.
+            if type(layer) is nn.Identity and not is_watched(layer):
+                continue
             in_place = in_place_activation(layer)
             if is_plain_conv(layer):
                 self._calls.append((torch.conv2d, convolution(layer)))
-                mine = True
-            elif mine and in_place is not None:
+                self.owns_output = True
+            elif self.owns_output and in_place is not None:
+                # Even if the activation itself is not in place.
                 self._calls.append((in_place, ()))
             else:
                 self._calls.append((layer, ()))
-                mine = False
+                self.owns_output = False
 
     def __call__(self, x: Tensor) -> Tensor:
         """Run the layers.

@@ -6,7 +6,6 @@ import time
 import pytest
 import torch
 from mmengine.evaluator import BaseMetric
-from mmengine.logging import MMLogger
 from mmengine.registry import METRICS
 
 from eca_mm.checkpoints.latest import latest_checkpoint
@@ -18,15 +17,6 @@ from tests.support.marks import few_by_default
 from tests.support.points import ENDLESS, EPOCHS, ITERS, LOADED, SHUFFLED, config
 
 SEED = {'seed': 3}
-
-
-@pytest.fixture
-def said(monkeypatch):
-    """What is printed by mmengine's loggers."""
-    sentences = []
-    monkeypatch.setattr(MMLogger, 'callHandlers',
-                        lambda self, record: sentences.append(record.getMessage()))
-    return sentences
 
 
 def loaded(folder, loop, sampler, batch_size, **more):

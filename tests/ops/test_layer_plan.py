@@ -10,6 +10,7 @@ from torch.nn.utils import parametrize
 from eca_mm.backbones.resnet import AttentionBottleneck
 from eca_mm.deploy import fuse
 from eca_mm.layers import CBAM, ECALayer, SELayer
+from eca_mm.ops import cpu_block, cpu_inference
 from eca_mm.ops.inference_block import InferenceStage
 from eca_mm.ops.layer_plan import LayerPlan
 from tests.support.randomize import randomize, relative_difference
@@ -129,6 +130,42 @@ class TestCopies:
         with torch.no_grad():
             block(torch.randn(1, 16, 9, 7))
         assert len(pickle.dumps(block)) == size
+
+
+class TestWhatIsOverwritten:
+    """Nothing that somebody else may have: large maps take the memory of the shortcut."""
+
+    @pytest.fixture(autouse=True, params=[1, 2])
+    def large(self, monkeypatch, request):
+        monkeypatch.setattr(cpu_inference, 'LARGE_BYTES', 0)
+        monkeypatch.setattr(cpu_inference, 'CACHE_BYTES', 0)
+        monkeypatch.setattr(cpu_block, 'LARGE_BYTES', 10**9 * (request.param - 1))
+
+    def run(self, network, hooked=None):
+        kept, x = {}, torch.randn(2, 16, 40, 40).to(memory_format=torch.channels_last)
+        if hooked is not None:
+            hooked.register_forward_hook(lambda _, __, out: kept.update(out=out, copy=out.clone()))
+        given = x.clone()
+        with torch.no_grad():
+            network(x)
+        assert x.equal(given) and (hooked is None or kept['out'].equal(kept['copy']))
+
+    @pytest.mark.parametrize('fused', ['auto', False])
+    def test_shortcut(self, fused):
+        down = nn.Sequential(nn.Conv2d(16, 32, 1, bias=False), nn.BatchNorm2d(32))
+        block = fuse(randomize(AttentionBottleneck(16, 32, downsample=down, attention=dict(
+            type='ECALayer'))), fused)
+        self.run(block, block.downsample)
+        block = make()
+        block.tail.fused = fused
+        for same in (nn.Identity(), nn.Sequential(nn.Identity())):
+            block.downsample = same
+            self.run(block)
+
+    @pytest.mark.parametrize('part', ['', 'tail', 'tail.activation', 'tail.conv'])
+    def test_output_of_the_block_before(self, part):
+        stage = InferenceStage(make(), make())
+        self.run(stage, stage[0].get_submodule(part))
 
 
 class TestLayerPlan:

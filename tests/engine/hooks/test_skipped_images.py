@@ -2,19 +2,7 @@
 import json
 from types import SimpleNamespace
 
-import pytest
-from mmengine.logging import MMLogger
-
 from eca_mm.engine.hooks import ListSkippedImagesHook
-
-
-@pytest.fixture
-def said(monkeypatch):
-    """What is printed by mmengine's loggers."""
-    sentences = []
-    monkeypatch.setattr(MMLogger, 'callHandlers',
-                        lambda self, record: sentences.append(record.getMessage()))
-    return sentences
 
 
 def test_each_epoch_lists_its_own(tmp_path, said):
