@@ -9,6 +9,7 @@ the place of normalisations. The module that calls a carrier therefore looks at 
 it from its children, and makes a carrier of what has come in its place.
 """
 import functools
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any, SupportsIndex
 
@@ -95,11 +96,20 @@ def sparing_class(base: type) -> type:
 @functools.cache
 def keeper_class(base: type, names: tuple[str, ...]) -> type:
     """The subclass of a module's class whose children of these names stay carriers."""
-    members: dict[str, Any] = {
-        name: property(functools.partial(_kept_child, name=name)) for name in names}
+    members: dict[str, Any] = {name: property(_getter(name)) for name in names}
     if issubclass(base, nn.Sequential):
         members.update(__iter__=_kept_children, __getitem__=_kept_item)
+        if base.forward is nn.Sequential.forward:
+            members.update(forward=_call_kept_children)
     return _derive((_Derived, base), ('keeper_class', base, names), **members)
+
+
+def _getter(name: str) -> Callable:
+    # A function, because torch.compile before PyTorch 2.7 takes no partial as a property.
+    def get(parent: nn.Module) -> Callable:
+        return _kept_child(parent, name)
+
+    return get
 
 
 def _kept_child(parent: nn.Module, name: str) -> Callable:
@@ -116,15 +126,28 @@ def _call_both(child: nn.Module, layer: nn.Module, before: bool, x: Tensor) -> T
     return child(layer(x)) if before else layer(child(x))
 
 
+def _child(parent: nn.Sequential, name: str) -> Callable:
+    return _kept_child(parent, name) if name in parent._kept else parent._modules[name]
+
+
 def _kept_children(parent: nn.Sequential) -> Iterator[Callable]:
-    return iter([_kept_child(parent, name) if name in parent._kept else child
-                 for name, child in parent._modules.items()])
+    return iter([_child(parent, name) for name in parent._modules])
 
 
-def _kept_item(parent: nn.Sequential, index: int | slice) -> nn.Module:
-    for name in parent._kept:
-        _kept_child(parent, name)
-    return type(parent)._origin[1].__getitem__(parent, index)
+def _call_kept_children(parent: nn.Sequential, input: Tensor) -> Tensor:
+    # The compilers of PyTorch before 2.5 take a Sequential apart themselves, without its __iter__.
+    for child in _kept_children(parent):
+        input = child(input)
+    return input
+
+
+def _kept_item(parent: nn.Sequential, index: int | slice) -> Callable:
+    found = list(parent._modules)[index]
+    if isinstance(found, str):
+        return _child(parent, found)
+    # Of the class it had before, for this one's getters need all children.
+    base = type(parent)._origin[1]
+    return base(OrderedDict((name, _child(parent, name)) for name in found))
 
 
 def _carry(module: nn.Module, attached: tuple[nn.Module, bool]) -> None:

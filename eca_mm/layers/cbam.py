@@ -89,7 +89,7 @@ class CBAM(SpatialGate):
         # The second layer is linear: adding the hidden units first saves one product.
         hidden = F.relu(self.fc1(avg)) + F.relu(self.fc1(x.amax((2, 3))))
         weights = F.linear(hidden, self.fc2.weight, 2 * self.fc2.bias)
-        return weights.sigmoid()[:, :, None, None]
+        return weights.sigmoid()[..., None, None]
 
     def forward(self, x: Tensor) -> Tensor:
         """Rescale every channel, then every position.

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules import module as torch_module
 
-from .checks import check_in_channels, check_input, is_fx_tracing
+from .checks import check_in_channels, check_input, is_compiling, is_fx_tracing
 
 
 class ChannelAttention(nn.Module, metaclass=ABCMeta):
@@ -72,7 +72,7 @@ class ChannelAttention(nn.Module, metaclass=ABCMeta):
             Callable: From (N, C) to (N, C, 1, 1), for as long as nobody traces, hooks, derives or
             changes the layer. :meth:`excite` itself here.
         """
-        return lambda y: self.excite(y)[:, :, None, None]
+        return lambda y: self.excite(y)[..., None, None]
 
     def excite_backward(self, y: Tensor, grad: Tensor, params: Sequence[Tensor]
                         ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
@@ -119,7 +119,7 @@ class ChannelAttention(nn.Module, metaclass=ABCMeta):
         check_input(self, x)
         # The pooling operator rather than x.mean(): mmengine's FLOP counter sees only the former.
         y = F.adaptive_avg_pool2d(x, 1).flatten(1)
-        return self.excite(y)[:, :, None, None]
+        return self.excite(y)[..., None, None]
 
     def forward(self, x: Tensor) -> Tensor:
         """Rescale every channel by its weight.
@@ -190,9 +190,11 @@ def is_watched(module: nn.Module) -> bool:
 
 
 def _has_hooks_inside(module: nn.Module) -> bool:
-    # Not by modules(), which takes several times as long; this runs in every block.
+    # Not by modules(), which takes several times as long; this runs in every block. The compiler of
+    # PyTorch 2.4, though, must not come to one dictionary twice, as to that of a shared activation.
+    parts = module.children() if is_compiling() else module._modules.values()
     return _has_own_hooks(module) or any(
-        part is not None and _has_hooks_inside(part) for part in module._modules.values())
+        part is not None and _has_hooks_inside(part) for part in parts)
 
 
 def _has_own_hooks(module: nn.Module) -> bool:

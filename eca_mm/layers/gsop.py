@@ -56,7 +56,7 @@ class GSoPLayer(nn.Module):
         # Divided before the product, so that half precision cannot overflow.
         y = (y - y.mean(2, keepdim=True)) * y.size(2)**-0.5
         rows = self.row_conv(self.row_bn(y @ y.transpose(1, 2))).flatten(1)
-        return self.fc(F.leaky_relu(rows, 0.1)).sigmoid()[:, :, None, None]
+        return self.fc(F.leaky_relu(rows, 0.1)).sigmoid()[..., None, None]
 
     def forward(self, x: Tensor) -> Tensor:
         """Rescale every channel by its weight.

@@ -60,7 +60,7 @@ class SELayer(ChannelAttention):
         if self.identity_start or not self.is_two_products():
             return super().eager_gate()
         w1, w2 = self.fc1.weight, self.fc2.weight
-        return lambda y: F.linear(F.linear(y, w1).relu_(), w2).sigmoid_()[:, :, None, None]
+        return lambda y: F.linear(F.linear(y, w1).relu_(), w2).sigmoid_()[..., None, None]
 
     def is_two_products(self) -> bool:
         """Tell whether the gate is what two matrix products and the sigmoid make of the means.

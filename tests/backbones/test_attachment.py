@@ -1,6 +1,7 @@
 """A layer attached to an unaware module, through everything that rebuilds modules."""
 import copy
 import pickle
+from types import FunctionType
 
 import pytest
 import torch
@@ -101,6 +102,30 @@ def test_rebuilt_normalisations_are_compiled_right(block, x):
     torch._dynamo.reset()
     compiled = torch.compile(rebuilt, backend='eager', fullgraph=True)
     same(compiled, x, y)
+
+
+class Indexing(nn.Sequential):
+    """A Sequential that calls its children by their numbers."""
+
+    def forward(self, x):
+        return self[-1](self[1](self[0](x)))
+
+
+def test_children_of_a_sequential_are_found_by_numbers(x):
+    block = Indexing(nn.Conv2d(3, 8, 1), nn.BatchNorm2d(8), nn.ReLU()).eval()
+    randomize_norms(block)
+    attach(block, '1', ECALayer(8, 3))
+    y = block(x)
+    same(nn.Sequential(*block[:2], *block[2:]), x, y)
+    rebuilt = revert_sync_batchnorm(nn.SyncBatchNorm.convert_sync_batchnorm(copy.deepcopy(block)))
+    torch._dynamo.reset()
+    same(torch.compile(rebuilt, backend='eager', fullgraph=True), x, y)
+    same(rebuilt[0:3], x, y)
+
+
+def test_children_are_read_by_functions(block):
+    # PyTorch before 2.7 compiles and exports no other getter, such as a partial.
+    assert isinstance(type(block).bn.fget, FunctionType)
 
 
 def test_trace_export_functional_call_and_averaging(block, x):
