@@ -45,6 +45,10 @@ STACKS = {
         "OpenMMLab's last releases, on the PyTorch of their time",
         ((*OURS, *LITE, 'torch==2.1.2', 'torchvision==0.16.2', 'numpy==1.26.4',
           'mmengine==0.10.4', 'mmcv-lite==2.1.0'),)),
+    'torch2.4': Stack('the first PyTorch with custom operators',
+                      ((*OURS, *LITE, 'torch==2.4.1', 'torchvision==0.19.1'),)),
+    'torch2.6': Stack('the first PyTorch whose torch.export takes any size',
+                      ((*OURS, *LITE, 'torch==2.6.0', 'torchvision==0.21.0'),)),
     'newest': Stack('the newest of everything', ((*OURS, *LITE),)),
     # Its packages have other names, so our requirements would install the originals too.
     'onedl': Stack(

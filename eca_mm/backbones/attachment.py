@@ -11,6 +11,7 @@ it from its children, and makes a carrier of what has come in its place.
 import functools
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from types import FunctionType
 from typing import Any, SupportsIndex
 
 from torch import Tensor, nn
@@ -99,31 +100,35 @@ def keeper_class(base: type, names: tuple[str, ...]) -> type:
     members: dict[str, Any] = {name: property(_getter(name)) for name in names}
     if issubclass(base, nn.Sequential):
         members.update(__iter__=_kept_children, __getitem__=_kept_item)
-        if base.forward is nn.Sequential.forward:
+        if getattr(base, 'forward', None) is nn.Sequential.forward:
             members.update(forward=_call_kept_children)
     return _derive((_Derived, base), ('keeper_class', base, names), **members)
 
 
 def _getter(name: str) -> Callable:
-    # A function, because torch.compile before PyTorch 2.7 takes no partial as a property.
     def get(parent: nn.Module) -> Callable:
-        return _kept_child(parent, name)
+        return _kept_child(parent, '')
 
-    return get
+    # Older compilers take neither partials as properties nor, on PyTorch 2.1, cells or defaults.
+    consts = tuple(name if const == '' else const for const in get.__code__.co_consts)
+    return FunctionType(get.__code__.replace(co_consts=consts), globals())
 
 
 def _kept_child(parent: nn.Module, name: str) -> Callable:
     child = parent._modules[name]
     if not isinstance(child, _Carrier) and is_captured():
         # A compiler cannot change a class, but it can call one after the other.
-        return functools.partial(_call_both, child, *parent._kept[name])
+        return _both(child, *parent._kept[name])
     if not isinstance(child, _Carrier):
         _carry(child, parent._kept[name])
     return child
 
 
-def _call_both(child: nn.Module, layer: nn.Module, before: bool, x: Tensor) -> Tensor:
-    return child(layer(x)) if before else layer(child(x))
+def _both(child: nn.Module, layer: nn.Module, before: bool) -> Callable:
+    # Not partials, which PyTorch 2.1 does not compile.
+    if before:
+        return lambda x: child(layer(x))
+    return lambda x: layer(child(x))
 
 
 def _child(parent: nn.Sequential, name: str) -> Callable:
