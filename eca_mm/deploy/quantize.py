@@ -2,12 +2,10 @@
 import importlib.util
 import statistics
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from mmengine.config import Config
@@ -19,10 +17,25 @@ from eca_mm.engine.data_loaders import from_files
 from eca_mm.utils.errors import UserError
 
 from .bias_correction import correct_biases
+from .equalisation import equalise
+from .mixed_precision import (
+    before_activations,
+    drop_implied_activations,
+    keep_in_float,
+    rounded_maps,
+    rounding_errors,
+    worst_maps,
+)
+from .onnx_graph import Graph
 from .verify import onnx_runner
 
-# What ONNX Runtime computes in integers; the gate itself is too small to be worth it.
-_OPERATIONS = ['Conv', 'Gemm', 'MatMul', 'Add', 'Mul', 'MaxPool', 'Relu', 'Clip']
+# What ONNX Runtime computes in integers. Gates are too small to be worth it, and additions and
+# rescalings would round a residual stream again in every block.
+_OPERATIONS = ['Conv', 'Gemm', 'MatMul', 'MaxPool', 'Relu', 'Clip']
+# The first that can be told to keep ReLUs.
+_OLDEST_RUNTIME = (1, 19)
+# So many images tell which maps are hard to round.
+_IMAGES_FOR_ERRORS = 16
 
 
 @dataclass(frozen=True)
@@ -114,13 +127,30 @@ class _Reader:
         return None if image is None else {'images': image.numpy()}
 
 
-def quantize(source: Path, target: Path, images: Sequence[Tensor], reduce_range: bool = False
-             ) -> None:
+@dataclass(frozen=True)
+class Precisions:
+    """What is rounded in a quantised classifier.
+
+    Attributes:
+        maps (int): Number of maps that could be rounded.
+        in_float (int): Number of those that stay in single precision.
+        equalised (int): Number of sets of maps whose channels were rescaled.
+    """
+
+    maps: int
+    in_float: int
+    equalised: int
+
+
+def quantize(source: Path, target: Path, images: Sequence[Tensor], reduce_range: bool = False,
+             limit: float = 1.) -> Precisions:
     """Write a classifier in 8-bit integers.
 
-    Weights are quantised per output channel, maps per tensor with the extremes that they take on
-    the images. What the rounded weights add to the mean of every channel is taken out of the
-    biases. Attention gates are computed in single precision.
+    Channels of a map are brought to similar ranges where that changes nothing. Weights are
+    quantised per output channel, inputs and outputs of convolutions and linear layers per tensor
+    with the extremes that they take on the images. Maps whose rounding costs the most stay in
+    single precision. What the rounded weights add to the mean of every channel is taken out of the
+    biases. Attention gates, rescalings, additions and logits are computed in single precision.
 
     Args:
         source (Path): An ONNX file that :func:`~eca_mm.deploy.export.export` has written.
@@ -128,9 +158,14 @@ def quantize(source: Path, target: Path, images: Sequence[Tensor], reduce_range:
         images (Sequence[Tensor]): Images of shape (1, C, H, W) for calibration.
         reduce_range (bool): Whether weights have 7 bits, for x86 processors without VNNI, whose
             products of 8 bits may overflow. Defaults to False.
+        limit (float): Largest difference of the logits, relative to them, that rounding maps may
+            make. Defaults to 1, which keeps no map.
+
+    Returns:
+        Precisions: How many maps are rounded.
 
     Raises:
-        UserError: If a package is missing.
+        UserError: If a package is missing or too old.
     """
     check_installed()
     import onnx
@@ -138,17 +173,31 @@ def quantize(source: Path, target: Path, images: Sequence[Tensor], reduce_range:
 
     model = onnx.load(str(source))
     metadata = {entry.key: entry.value for entry in model.metadata_props}
+    equalised = equalise(model, images)
+    exact = onnx.ModelProto()
+    exact.CopyFrom(model)
     # The exporter has folded what there is to fold; without the mark there are two warnings.
     onnx.helper.set_model_props(model, {'onnx.quant.pre_process': 'onnxruntime.quant'})
+    # Quantisation changes the model that it is given. ReLUs are needed where maps stay as they are.
     quantize_static(
         model, str(target), _Reader(images), quant_format=QuantFormat.QDQ, per_channel=True,
         reduce_range=reduce_range, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-        op_types_to_quantize=_OPERATIONS, nodes_to_exclude=_gate_nodes(model))
+        op_types_to_quantize=_OPERATIONS,
+        nodes_to_exclude=[node.name for node in Graph(model).gate_nodes()],
+        extra_options=dict(QDQKeepRemovableActivations=True,
+                           OpTypesToExcludeOutputQuantization=['Gemm', 'MatMul']))
     written = onnx.load(str(target))
-    # Quantisation changes the model that it is given.
-    correct_biases(onnx.load(str(source)), written, images)
+    keep_in_float(exact, written, before_activations(written))
+    maps, kept = len(rounded_maps(written)), []
+    if limit < 1:
+        chosen = images[::max(len(images) // _IMAGES_FOR_ERRORS, 1)]
+        kept = worst_maps(rounding_errors(exact, written, chosen), limit)
+        keep_in_float(exact, written, kept)
+    drop_implied_activations(written)
+    correct_biases(exact, written, images)
     onnx.helper.set_model_props(written, metadata)
     onnx.save(written, str(target))
+    return Precisions(maps, len(kept), equalised)
 
 
 def check_installed() -> None:
@@ -161,6 +210,10 @@ def check_installed() -> None:
     if absent:
         raise UserError(f'Quantisation needs {" and ".join(absent)}: run `pip install '
                         f'{" ".join(absent)}`.')
+    import onnxruntime
+    if tuple(map(int, onnxruntime.__version__.split('.')[:2])) < _OLDEST_RUNTIME:
+        raise UserError(f'Quantisation needs ONNX Runtime 1.19 or newer, not '
+                        f'{onnxruntime.__version__}: run `pip install -U onnxruntime`.')
 
 
 def compare_precisions(full: Path, quantised: Path, images: Sequence[Tensor], threads: int = 0,
@@ -194,25 +247,3 @@ def compare_precisions(full: Path, quantised: Path, images: Sequence[Tensor], th
         agreeing += best[0] == best[1] >= 0
     return Comparison(len(images), agreeing, *map(statistics.median, times))
 
-
-def _gate_nodes(model: Any) -> list[str]:
-    """Names of the nodes from the means of a map to its rescaling, that one excluded."""
-    readers = defaultdict(list)
-    for node in model.graph.node:
-        for name in node.input:
-            readers[name].append(node)
-    found: set[str] = set()
-    for pooling in model.graph.node:
-        if pooling.op_type not in ('ReduceMean', 'GlobalAveragePool'):
-            continue
-        passed, waiting, rescales = set(), [pooling], False
-        while waiting:
-            node = waiting.pop()
-            if node.op_type == 'Mul':
-                rescales = True
-            elif node.name not in passed:
-                passed.add(node.name)
-                waiting += [reader for name in node.output for reader in readers[name]]
-        # Otherwise it is the classifier's own pooling.
-        found |= passed if rescales else set()
-    return sorted(found)

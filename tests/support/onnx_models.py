@@ -17,10 +17,10 @@ def small_classifier(path, classes=3):
     values = dict(weight=weight, bias=rng.normal(0, .1, 16), taps=rng.normal(0, 1, (1, 1, 3)),
                   weight2=rng.normal(0, .1, (16, 16, 1, 1)), head=head, shift=np.zeros(classes))
     values = {name: value.astype(np.float32) for name, value in values.items()}
-    values.update(maps=np.array([2, 3]), channel=np.array([1]))
+    values.update(bias2=values['bias'], maps=np.array([2, 3]), channel=np.array([1]))
     nodes = [
         ('Conv', 'images weight bias', 'a', {}), ('Relu', 'a', 'x', {}),
-        ('Conv', 'x weight2 bias', 'z', {}), ('ReduceMean', 'z maps', 'y', dict(keepdims=0)),
+        ('Conv', 'x weight2 bias2', 'z', {}), ('ReduceMean', 'z maps', 'y', dict(keepdims=0)),
         ('Unsqueeze', 'y channel', 'u', {}), ('Conv', 'u taps', 'c', dict(pads=[1, 1])),
         ('Squeeze', 'c channel', 's', {}), ('Sigmoid', 's', 'g', {}),
         ('Unsqueeze', 'g maps', 'gate', {}), ('Mul', 'z gate', 'm', {}), ('Add', 'm x', 'b', {}),

@@ -38,6 +38,10 @@ def main() -> None:
     parser.add_argument('--min-agreement', type=float, default=.97, metavar='A',
                         help='write nothing if fewer than this share of the pictures get the same '
                         'class (default: 0.97)')
+    parser.add_argument('--max-error', type=float, default=.04, metavar='E',
+                        help='difference of the logits, relative to them, that rounding the maps '
+                        'may make; those that make the most stay in single precision (default: '
+                        '0.04; 1 rounds all)')
     parser.add_argument('--reduce-range', action='store_true',
                         help='weights of 7 bits, for x86 processors without VNNI')
     parser.add_argument('--threads', type=positive, default=0, metavar='N',
@@ -46,8 +50,10 @@ def main() -> None:
                         help='what runs the ONNX file for the comparison (default: onnxruntime)')
     add_shared(parser, 'cfg-options', 'json', 'overwrite')
     args = parser.parse_args()
-    if not 0 <= args.min_agreement <= 1:
-        parser.error(f'--min-agreement is {args.min_agreement:g}, but must be between 0 and 1')
+    for option in ('min_agreement', 'max_error'):
+        value = getattr(args, option)
+        if not 0 <= value <= 1:
+            parser.error(f'--{option.replace("_", "-")} is {value:g}, but must be between 0 and 1')
 
     check_outputs(args)
     check_installed()
@@ -57,8 +63,10 @@ def main() -> None:
     evaluation = FolderImages(config, args.evaluation) if args.evaluation else calibration
     with working('Quantising'), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'int8.onnx'
-        quantize(Path(args.model), path, [
-            calibration[i] for i in calibration.spread(args.num_images)], args.reduce_range)
+        rounded = quantize(Path(args.model), path, [
+            calibration[i] for i in calibration.spread(args.num_images)], args.reduce_range,
+            args.max_error)
+        say(f'{rounded.in_float} of {rounded.maps} maps stay in single precision')
         found = compare_precisions(Path(args.model), path, [
             evaluation[i] for i in evaluation.spread(args.num_images, offset=1)],
             args.threads, args.runtime)
@@ -73,7 +81,8 @@ def main() -> None:
     if args.json:
         write_results(dict(
             images=found.images, agreement=found.agreement, float_ms=found.float_ms,
-            int8_ms=found.int8_ms), args.json, args.overwrite)
+            int8_ms=found.int8_ms, maps=rounded.maps, maps_in_float=rounded.in_float),
+            args.json, args.overwrite)
     say(f'Wrote {args.out}, {os.path.getsize(args.out) / 1e6:.1f} MB')
 
 
