@@ -52,7 +52,7 @@ def before_activations(quantised: Any) -> set[str]:
 
 
 def rounding_errors(source: Any, quantised: Any, images: Sequence[Tensor]) -> dict[str, float]:
-    """Measure what rounding each map alone does to the logits.
+    """Measure what rounding each map alone, with the weights of what makes it, does to the logits.
 
     Args:
         source (onnx.ModelProto): The model in single precision.
@@ -65,6 +65,7 @@ def rounding_errors(source: Any, quantised: Any, images: Sequence[Tensor]) -> di
         What all classes have in common does not count.
     """
     constants = Graph(quantised).constants
+    makers = {name: node for node in quantised.graph.node for name in node.output}
     exact = _logits(source, images)
     errors = {}
     for each in rounded_maps(quantised):
@@ -74,17 +75,40 @@ def rounding_errors(source: Any, quantised: Any, images: Sequence[Tensor]) -> di
             if node.name in each.readers:
                 node.input[:] = [each.dequantize.output[0] if name == each.name else name
                                  for name in node.input]
-        pair = [each.quantize, each.dequantize]
-        probe.graph.initializer.extend(constants[name] for name in {
-            name for node in pair for name in node.input[1:]})
+        pair, layer = [each.quantize, each.dequantize], _layer(makers, each.name)
         # Right behind what makes the map, since nodes have to be in order.
         place = 1 + max((i for i, node in enumerate(probe.graph.node)
                          if each.name in node.output), default=-1)
         for node in reversed(pair):
             probe.graph.node.insert(place, node)
+        weights = [] if layer is None else [
+            makers[name] for name in layer.input[1:] if name in makers]
+        for node in weights:
+            copied = probe.graph.node.add()
+            copied.CopyFrom(node)
+            # A rounded bias has the name of the exact one.
+            copied.output[0] = f'{node.output[0]}/rounded'
+            probe.graph.node.remove(copied)
+            probe.graph.node.insert(0, copied)
+        for node in probe.graph.node:
+            if weights and node.name == layer.name:
+                node.input[1:] = [f'{name}/rounded' if name in makers else name
+                                  for name in layer.input[1:]]
+        probe.graph.initializer.extend(constants[name] for name in {
+            name for node in [*pair, *weights] for name in node.input if name in constants})
+        # The runtime warns about the exact weights.
+        _remove_unused(probe)
         difference = _logits(probe, images) - exact
         errors[each.name] = float(np.linalg.norm(difference) / max(np.linalg.norm(exact), 1e-30))
     return errors
+
+
+def _layer(makers: dict[str, Any], name: str) -> Any:
+    """The convolution that makes a map, None if something else does."""
+    node = makers.get(name)
+    if node is not None and node.op_type in _ACTIVATIONS:
+        node = makers.get(node.input[0])
+    return node if node is not None and node.op_type == 'Conv' else None
 
 
 def worst_maps(errors: dict[str, float], limit: float) -> list[str]:

@@ -158,8 +158,8 @@ def quantize(source: Path, target: Path, images: Sequence[Tensor], reduce_range:
         images (Sequence[Tensor]): Images of shape (1, C, H, W) for calibration.
         reduce_range (bool): Whether weights have 7 bits, for x86 processors without VNNI, whose
             products of 8 bits may overflow. Defaults to False.
-        limit (float): Largest difference of the logits, relative to them, that rounding maps may
-            make. Defaults to 1, which keeps no map.
+        limit (float): Largest difference of the logits, relative to them, that rounding maps and
+            the weights of the layers that make them may cause. Defaults to 1, which keeps no map.
 
     Returns:
         Precisions: How many maps are rounded.
@@ -188,13 +188,14 @@ def quantize(source: Path, target: Path, images: Sequence[Tensor], reduce_range:
                            OpTypesToExcludeOutputQuantization=['Gemm', 'MatMul']))
     written = onnx.load(str(target))
     keep_in_float(exact, written, before_activations(written))
+    # On the exact model's maps, so that it does not matter which layers stay.
+    correct_biases(exact, written, images)
     maps, kept = len(rounded_maps(written)), []
     if limit < 1:
         chosen = images[::max(len(images) // _IMAGES_FOR_ERRORS, 1)]
         kept = worst_maps(rounding_errors(exact, written, chosen), limit)
         keep_in_float(exact, written, kept)
     drop_implied_activations(written)
-    correct_biases(exact, written, images)
     onnx.helper.set_model_props(written, metadata)
     onnx.save(written, str(target))
     return Precisions(maps, len(kept), equalised)
