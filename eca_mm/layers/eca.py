@@ -147,11 +147,15 @@ class ECALayer(ChannelAttention):
         if self.identity_start or not self.is_single_convolution():
             return usual
         weight = self.conv.weight
+        kernel, padding = _as_kernel(weight.detach()), (0, self.kernel_size // 2)
 
         def gate(y: Tensor) -> Tensor:
-            if not _as_one_image(y) or y.numel() > _IMAGE_SIZE:
+            n, channels = y.shape
+            # The view lasts until somebody gives the weight other memory.
+            if not 0 < n * channels <= _IMAGE_SIZE or weight.data_ptr() != kernel.data_ptr():
                 return usual(y)
-            return _convolve_image(y, weight).sigmoid_().view(*y.shape, 1, 1)
+            image = torch.conv2d(y.view(1, 1, n, channels), kernel, None, 1, padding)
+            return image.sigmoid_().view(n, channels, 1, 1)
 
         return gate
 
@@ -203,19 +207,20 @@ def _convolve(y: Tensor, weight: Tensor) -> Tensor:
     rows = _IMAGE_SIZE // channels
     if n > rows:
         return torch.cat([_convolve(part, weight) for part in y.split(rows)])
-    return _convolve_image(y, weight).view(n, channels)
+    kernel = _as_kernel(weight)
+    image = torch.conv2d(y.reshape(1, 1, n, channels), kernel, None, 1, (0, kernel.size(3) // 2))
+    return image.view(n, channels)
 
 
-def _convolve_image(y: Tensor, weight: Tensor) -> Tensor:
-    """The same for as many rows as PyTorch convolves itself: (N, C) to (1, 1, N, C)."""
-    k = weight.size(2)
-    return torch.conv2d(y.reshape(1, 1, *y.shape), weight.view(1, 1, 1, k), None, 1, (0, k // 2))
+def _as_kernel(weight: Tensor) -> Tensor:
+    """View the weights of a Conv1d, (1, 1, k), as those that move along the rows of an image."""
+    return weight.view(1, 1, 1, -1)
 
 
 def _convolve_backward(y: Tensor, weight: Tensor, grad: Tensor) -> tuple[Tensor, list[Tensor]]:
     """The gradients of :func:`_convolve`: of y, and of the weights."""
     rows = (1, 1, -1, y.size(1))
-    step, kernel = _IMAGE_SIZE // y.size(1), weight.view(1, 1, 1, -1)
+    step, kernel = _IMAGE_SIZE // y.size(1), _as_kernel(weight)
     grads = [torch.ops.aten.convolution_backward(
         grad_part.view(rows), part.view(rows), kernel, None, [1, 1], [0, kernel.size(3) // 2],
         [1, 1], False, [0, 0], 1, [True, True, False])[:2]

@@ -60,6 +60,11 @@ class CpuTail:
             self._convolution is not None and self._gate_of is not None
             and conv.in_channels < conv.out_channels and conv.kernel_size == conv.stride == (1, 1)
             and conv.padding == (0, 0) and conv.groups == 1 and conv.bias is not None)
+        # Beyond, or with another activation, the general rules decide.
+        self._most_positions = -1
+        if (self._convolution is not None and self._gate_of is not None
+                and (activation is None or self._in_place is not None)):
+            self._most_positions = min(_MOST_AVERAGED, CACHE_BYTES // (4 * conv.out_channels))
         self.can_be_cut = treats_samples_alone(conv) and treats_samples_alone(activation)
         self.owns_output = self._convolution is not None and (
             activation is None or not is_watched(activation))
@@ -78,6 +83,8 @@ class CpuTail:
         Returns:
             Tensor: Of shape (N, C_out, H', W').
         """
+        if out is None and len(x) == 1 and x.size(2) * x.size(3) <= self._most_positions:
+            return self._of_small_image(x, identity)
         conv, gate_of, gate = self._conv, self._gate_of, None
         if self._averages_commute and _takes_gate_from_input(x, conv, identity):
             assert gate_of is not None
@@ -92,6 +99,24 @@ class CpuTail:
         z = conv(x) if self._convolution is None else torch.conv2d(x, *self._convolution)
         if gate_of is not None and gate is None:
             gate = gate_of(_means(z))
+        return self._merge(z, gate, identity, out)
+
+    def _of_small_image(self, x: Tensor, identity: Tensor | None) -> Tensor:
+        """The same without the rules, which take one image as long as an attention."""
+        assert self._convolution is not None and self._gate_of is not None
+        z = torch.conv2d(x, *self._convolution)
+        _, channels, height, width = z.shape
+        area = height * width
+        weights = _mean_weights.get((area, z.dtype))
+        if (weights is None or z.stride(1) != 1 or identity is None
+                or identity.shape != z.shape or identity.dtype is not z.dtype):
+            return self._merge(z, self._gate_of(_means(z)), identity, None)
+        gate = self._gate_of(torch.mm(weights, z.as_strided((area, channels), (channels, 1))))
+        torch.addcmul(identity, z, gate, out=z)
+        return z if self._in_place is None else self._in_place(z)
+
+    def _merge(self, z: Tensor, gate: Tensor | None, identity: Tensor | None,
+               out: Tensor | None) -> Tensor:
         # The convolution's output is nobody else's, and still in the cache.
         mine = self._convolution is not None and (gate is None or gate.dtype == z.dtype)
         own = z if mine else None

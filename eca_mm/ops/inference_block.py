@@ -1,6 +1,4 @@
 """Residual blocks and stages as they run at inference time: without normalisations."""
-from typing import NamedTuple
-
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -8,7 +6,7 @@ from eca_mm.layers.channel_attention import has_hooks, is_watched
 
 from .cpu_block import CpuBlock
 from .inference_block_tail import InferenceBlockTail, runs_eagerly_on_cpu
-from .layer_plan import Contents
+from .layer_plan import Contents, resolved_form
 
 
 class InferenceBlock(nn.Module):
@@ -32,7 +30,7 @@ class InferenceBlock(nn.Module):
         self.tail = tail
         self.downsample = downsample
         self.shortcut = shortcut
-        self._on_cpu: _Resolved | None = None
+        self._on_cpu: tuple[Contents, CpuBlock | None] | None = None
 
     def forward(self, x: Tensor, overwrite: bool = False) -> Tensor:
         """Map (N, C_in, H, W) to (N, C_out, H / stride, W / stride).
@@ -62,30 +60,18 @@ class InferenceBlock(nn.Module):
         Returns:
             CpuBlock | None: None where that is switched off, or the end has to be called.
         """
-        resolved = self._on_cpu
-        if (resolved is None or resolved.shortcut is not self.shortcut
-                or not resolved.contents.are_those_of(self)):
-            resolved = self._on_cpu = self._resolve()
-        return resolved.block
+        return resolved_form(self, self._resolve)
 
-    def _resolve(self) -> '_Resolved':
-        tail = None
-        if not has_hooks(self.tail) and 'forward' not in vars(self.tail):
-            tail = self.tail.on_cpu()
-        block = None if tail is None else CpuBlock(self.branch, tail, self.downsample,
-                                                   self.shortcut)
-        return _Resolved(Contents(self), self.shortcut, block)
+    def _resolve(self) -> CpuBlock | None:
+        if has_hooks(self.tail) or 'forward' in vars(self.tail):
+            return None
+        tail = self.tail.on_cpu()
+        if tail is None:
+            return None
+        return CpuBlock(self.branch, tail, self.downsample, self.shortcut)
 
     def __getstate__(self) -> dict:
         return self.__dict__ | {'_on_cpu': None}
-
-
-class _Resolved(NamedTuple):
-    """What a block was resolved to, and from which parts."""
-
-    contents: Contents
-    shortcut: bool
-    block: CpuBlock | None
 
 
 class InferenceStage(nn.Sequential):
@@ -94,9 +80,18 @@ class InferenceStage(nn.Sequential):
     Not having to ask the system for fresh memory is worth more than anything else on large maps.
     """
 
+    def __init__(self, *blocks: nn.Module) -> None:
+        super().__init__(*blocks)
+        self._on_cpu: tuple[Contents, list[CpuBlock] | None] | None = None
+
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C_in, H, W) to (N, C_out, H / stride, W / stride)."""
         mine, eager = False, runs_eagerly_on_cpu(x)
+        all_on_cpu = resolved_form(self, self._resolve) if eager else None
+        if all_on_cpu is not None:
+            for resolved in all_on_cpu:
+                x, mine = resolved(x, mine), resolved.owns_output
+            return x
         for block in self:
             if eager and type(block) is InferenceBlock and not _is_wrapped(block):
                 on_cpu = block.on_cpu()
@@ -108,6 +103,20 @@ class InferenceStage(nn.Sequential):
             # Whoever hooked the block or a part of it may have kept its output.
             mine = is_inference_block and not is_watched(block)
         return x
+
+    def _resolve(self) -> list[CpuBlock] | None:
+        """Resolve all blocks, so that they are looked at together; None if one has to be called.
+
+        Hooks may change the blocks that come after them, so that each is looked at in its turn.
+        """
+        if is_watched(self) or not all(type(block) is InferenceBlock for block in self):
+            return None
+        blocks = [block._resolve() for block in self if 'forward' not in vars(block)]
+        found = [block for block in blocks if block is not None]
+        return found if len(found) == len(self) else None
+
+    def __getstate__(self) -> dict:
+        return self.__dict__ | {'_on_cpu': None}
 
 
 def _is_wrapped(block: nn.Module) -> bool:

@@ -6,7 +6,7 @@ between two operations on small maps then takes as long as the operations.
 from collections.abc import Callable
 from itertools import chain
 from operator import is_, itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from eca_mm.layers.channel_attention import is_watched
 
 from .clamp import InferenceReLU6
 
+Form = TypeVar('Form')
 _CONV_FORWARD = nn.Conv2d.forward
 # Layers that treat every sample by itself.
 _SAMPLE_BY_SAMPLE = (nn.Sequential, nn.Identity, nn.Conv2d, nn.ReLU, nn.ReLU6, nn.AvgPool2d,
@@ -26,25 +27,28 @@ class Contents:
     """What a module and its parts consist of, to notice every change.
 
     Args:
-        module (nn.Module): Any module; of its own attributes only the modules count.
+        module (nn.Module): Any module.
     """
 
     def __init__(self, module: nn.Module) -> None:
         parts = list(module.modules())
-        # As little as possible, for looking at each object takes time. Most layers have neither
-        # parts nor parameters, and of their attributes the simple ones are their settings.
+        # As little as possible, for looking at each object takes time.
         self._dicts: list[dict] = [found for part in parts
                                    for found in (part._modules, part._parameters) if found]
-        self._values = list(self._current())
+        self._values = list(_all_values(self._dicts))
         self._owner = module._modules
-        self._attributes = [vars(part) for part in parts[1:]]
-        self._numbers_of_attributes = list(map(len, self._attributes))
-        self._settings = [(itemgetter(*names), found) for found in self._attributes
-                          if (names := _settings_in(found))]
-        self._set = self._current_settings()
+        self._sized = self._dicts + [vars(part) for part in parts]
+        self._sizes = list(map(len, self._sized))
+        # Layers of a kind are read one after the other.
+        kinds: dict[tuple[str, ...], list[dict]] = {}
+        for part in parts:
+            kinds.setdefault(_settings_of(part), []).append(vars(part))
+        self._settings = [(itemgetter(*names), found) for names, found in kinds.items() if names]
+        self._set = [list(map(get, found)) for get, found in self._settings]
         self._hooks = [hooks for part in parts
                        for hooks in (part._forward_hooks, part._forward_pre_hooks)]
         self._numbers_of_hooks = list(map(len, self._hooks))
+        self._is_hooked = any(self._numbers_of_hooks)
         self._newest_hook = RemovableHandle.next_id
 
     def are_those_of(self, module: nn.Module) -> bool:
@@ -58,30 +62,46 @@ class Contents:
             to listen. What changes within an object, the values of a weight, does not count.
         """
         return (self._owner is module._modules
-                and sum(map(len, self._dicts)) == len(self._values)
-                and all(map(is_, self._current(), self._values))
-                and list(map(len, self._attributes)) == self._numbers_of_attributes
-                and self._current_settings() == self._set and self._are_hooks_the_same())
-
-    def _current(self) -> chain:
-        return chain.from_iterable(map(dict.values, self._dicts))
-
-    def _current_settings(self) -> list:
-        return [get(found) for get, found in self._settings]
+                and list(map(len, self._sized)) == self._sizes
+                and all(map(is_, _all_values(self._dicts), self._values))
+                and [list(map(get, found)) for get, found in self._settings] == self._set
+                # Hooks are numbered throughout the process, so that mostly nothing is looked at.
+                and ((not self._is_hooked and RemovableHandle.next_id == self._newest_hook)
+                     or self._are_hooks_the_same()))
 
     def _are_hooks_the_same(self) -> bool:
-        # Hooks are numbered throughout the process, so that mostly nothing has to be looked at.
-        newest = RemovableHandle.next_id
-        if newest != self._newest_hook or any(self._numbers_of_hooks):
-            if list(map(len, self._hooks)) != self._numbers_of_hooks:
-                return False
-            self._newest_hook = newest
-        return True
+        self._newest_hook = RemovableHandle.next_id
+        return list(map(len, self._hooks)) == self._numbers_of_hooks
 
 
-def _settings_in(attributes: dict[str, Any]) -> list[str]:
-    return [name for name, value in attributes.items() if not name.startswith('_')
-            and name != 'training' and isinstance(value, int | float | str | tuple)]
+def resolved_form(module: nn.Module, resolve: Callable[[], Form]) -> Form:
+    """Resolve a module, anew whenever a part of it has changed.
+
+    Args:
+        module (nn.Module): The module, which keeps the result as ``_on_cpu``.
+        resolve (Callable): Resolves it.
+
+    Returns:
+        Form: What that returned.
+    """
+    found = module._on_cpu
+    if found is None or not found[0].are_those_of(module):
+        module._on_cpu = found = Contents(module), resolve()
+    return found[1]
+
+
+def _all_values(dicts: list[dict]) -> chain:
+    return chain.from_iterable(map(dict.values, dicts))
+
+
+def _settings_of(layer: nn.Module) -> tuple[str, ...]:
+    """Names of the simple attributes that decide what a layer computes."""
+    if type(layer) in (nn.Conv1d, nn.Conv2d):
+        return 'stride', 'padding', 'dilation', 'groups', 'padding_mode'
+    if type(layer) in _IN_PLACE:
+        return ()
+    return tuple(name for name, value in vars(layer).items() if not name.startswith('_')
+                 and name != 'training' and isinstance(value, int | float | str | tuple))
 
 
 def is_plain_conv(layer: nn.Module) -> bool:

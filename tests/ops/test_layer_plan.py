@@ -48,6 +48,8 @@ CHANGES = {
     'no attention': lambda b: setattr(b.tail, 'attention', None),
     'convolution of the gate': lambda b: setattr(b.tail.attention, 'conv', nn.Conv1d(
         1, 1, 3, padding=2, dilation=2)),
+    'memory of the gate': lambda b: setattr(
+        b.tail.attention.conv.weight, 'data', -3 * b.tail.attention.conv.weight),
     'weight of the gate': lambda b: b.tail.attention.conv.weight.data.mul_(-3),
     'gate up to 2': lambda b: setattr(b.tail.attention, 'identity_start', True),
     'activation': lambda b: setattr(b.tail, 'activation', nn.Hardtanh(-.1, .1)),
@@ -91,6 +93,26 @@ class TestChanges:
             block(x)
             handle.remove()
             assert block(x).equal(expected) and len(calls) == 2
+
+    def test_hook_that_changes_a_later_block(self):
+        stage, x = InferenceStage(make(), make()), torch.randn(1, 16, 9, 7)
+        first, last = stage
+        other = nn.Conv2d(4, 4, 1)
+        with torch.no_grad():
+            before = stage(x)
+            first.branch[0].register_forward_hook(
+                lambda *_: last.branch.register_module('2', other))
+            out = stage(x)
+            assert not out.equal(before) and out.equal(last(first(x)))
+
+    @pytest.mark.parametrize('size', [(9, 7), (1, 1), (65, 64)])
+    @pytest.mark.parametrize('layout', [torch.channels_last, torch.contiguous_format])
+    def test_one_image_is_as_two(self, size, layout):
+        stage = InferenceStage(make(), make()).to(memory_format=layout)
+        x = torch.randn(1, 16, *size).to(memory_format=layout)
+        with torch.no_grad():
+            for _ in range(2):
+                assert relative_difference(stage(x), stage(torch.cat([x, x]))[:1]) < 1e-6
 
     def test_hooks_of_all_modules(self):
         block, x, seen = make(), torch.randn(1, 16, 9, 7), set()
