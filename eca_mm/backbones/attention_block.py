@@ -17,6 +17,7 @@ from eca_mm.layers.channel_attention import has_hooks, supports_fused_tail
 from eca_mm.layers.checks import is_captured
 from eca_mm.ops.accelerated_block_tail import accelerated_block_tail
 from eca_mm.ops.accelerated_ops import ACTIVATIONS
+from eca_mm.ops.compiled_block_tail import can_compile_block_tail, compiled_block_tail
 from eca_mm.ops.forms import Fused, block_form
 from eca_mm.ops.inference_block import InferenceBlock
 from eca_mm.ops.running_statistics import keep_running_statistics
@@ -103,7 +104,8 @@ class AttentionBlock(nn.Module):
         """Normalise, recalibrate, add the identity branch, activate.
 
         In training this is one function where that applies and :attr:`fused` allows it (see
-        :func:`eca_mm.ops.forms.block_form`), and the modules one after the other otherwise.
+        :func:`eca_mm.ops.forms.block_form`), also in a form for compilers, and the modules one
+        after the other otherwise.
 
         Args:
             z (Tensor): Output of the block's last convolution, of shape (N, C, H, W).
@@ -114,13 +116,18 @@ class AttentionBlock(nn.Module):
         Returns:
             Tensor: The block's output of shape (N, C, H, W).
         """
-        if (self.training and isinstance(self.drop_path, nn.Identity)
-                and can_fuse_block_tail(z, norm, self.attention, identity, activation)):
-            form = block_form(z, self.fused)
-            if form is not None:
-                attention: Any = self.attention
-                return training_block_tail(z, norm, attention, identity, activation is not None,
-                                           form)
+        attention: Any = self.attention
+        if self.training and isinstance(self.drop_path, nn.Identity):
+            end = z, norm, attention, identity, activation
+            if can_fuse_block_tail(*end):
+                form = block_form(z, self.fused)
+                if form is not None:
+                    return training_block_tail(z, norm, attention, identity,
+                                               activation is not None, form)
+            # Not where a checkpoint would compute it, and count the batch, again.
+            elif (not self.with_cp and can_compile_block_tail(*end)
+                  and block_form(z, self.fused) is not None):
+                return compiled_block_tail(*end)
         out = norm(z)
         out = self.recalibrate(out) if identity is None else self.merge(identity, out)
         return out if activation is None else activation(out)

@@ -1,6 +1,7 @@
 """The common base of all attentions that depend only on the global average."""
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Sequence
+from types import MethodType
 from typing import TypeGuard
 
 import torch
@@ -222,4 +223,5 @@ def is_method(method: Callable, function: Callable) -> bool:
     Returns:
         bool: Whether calling one is calling the other.
     """
-    return getattr(method, '__func__', None) is function
+    # Not by getattr with a default, which compilers answer wrongly.
+    return isinstance(method, MethodType) and method.__func__ is function

@@ -33,6 +33,7 @@ from .bn_reductions import (
 )
 from .cache_sized_slices import cache_sized_slices
 from .forms import Form
+from .running_statistics import update_running_statistics
 
 
 def can_fuse_block_tail(z: Tensor, norm: nn.Module, attention: nn.Module | None,
@@ -53,7 +54,24 @@ def can_fuse_block_tail(z: Tensor, norm: nn.Module, attention: nn.Module | None,
     Returns:
         bool: Whether it applies.
     """
-    if not supports_fused_tail(attention) or not can_fuse_norm(z, norm, activation, (nn.ReLU,)):
+    return not is_captured() and is_fusible_tail(z, norm, attention, identity, activation)
+
+
+def is_fusible_tail(z: Tensor, norm: nn.Module, attention: nn.Module | None,
+                    identity: Tensor | None, activation: nn.Module | None) -> bool:
+    """Tell the same, whether or not anybody traces or compiles.
+
+    Args:
+        z (Tensor): As above.
+        norm (nn.Module): As above.
+        attention (nn.Module | None): As above.
+        identity (Tensor | None): As above.
+        activation (nn.Module | None): As above.
+
+    Returns:
+        bool: Whether the end of the block may be one function.
+    """
+    if not supports_fused_tail(attention) or not _is_fusible_norm(z, norm, activation, (nn.ReLU,)):
         return False
     if identity is not None and (identity.shape != z.shape or identity.dtype != z.dtype):
         return False
@@ -73,7 +91,12 @@ def can_fuse_norm(z: Tensor, norm: nn.Module, activation: nn.Module | None,
     Returns:
         bool: Whether they may.
     """
-    if is_captured() or not (z.requires_grad and torch.is_grad_enabled()):
+    return not is_captured() and _is_fusible_norm(z, norm, activation, activations)
+
+
+def _is_fusible_norm(z: Tensor, norm: nn.Module, activation: nn.Module | None,
+                     activations: tuple[type[nn.Module], ...]) -> bool:
+    if not (z.requires_grad and torch.is_grad_enabled()):
         return False
     if type(norm) is not nn.BatchNorm2d or norm.weight is None or norm.running_mean is None:
         return False
@@ -115,16 +138,6 @@ def training_block_tail(z: Tensor, norm: nn.BatchNorm2d, attention: ChannelAtten
                                         activate, *attention.parameters())
 
 
-def _update_running_statistics(norm: nn.BatchNorm2d, mean: Tensor, var: Tensor, n: int) -> None:
-    norm.num_batches_tracked.add_(1)
-    momentum = norm.momentum
-    if momentum is None:
-        momentum = 1 / float(norm.num_batches_tracked)
-    norm.running_mean.lerp_(mean, momentum)
-    # The running variance is the unbiased one.
-    norm.running_var.lerp_(var * (n / (n - 1)), momentum)
-
-
 class _TrainingBlockTail(torch.autograd.Function):
 
     @staticmethod
@@ -137,7 +150,7 @@ class _TrainingBlockTail(torch.autograd.Function):
             s, var = batch_statistics(z)
             mean = s.mean(0)
             # Here rather than after the call, which checkpointing cuts off when it recomputes.
-            _update_running_statistics(norm, mean, var, z.numel() // z.size(1))
+            update_running_statistics(norm, mean, var, z.numel() // z.size(1))
         else:
             s, mean, var = map_means(z), norm.running_mean, norm.running_var
         a = weight * (var + norm.eps).rsqrt()
