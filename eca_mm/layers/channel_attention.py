@@ -75,21 +75,21 @@ class ChannelAttention(nn.Module, metaclass=ABCMeta):
         """
         return lambda y: self.excite(y)[..., None, None]
 
-    def excite_backward(self, y: Tensor, grad: Tensor, params: Sequence[Tensor]
-                        ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
-        """Compute the channel weights again, and the gradients of :meth:`excite`.
+    def excite_backward(self, y: Tensor, gate: Tensor, grad: Tensor, params: Sequence[Tensor]
+                        ) -> tuple[Tensor, list[Tensor | None]]:
+        """Compute the gradients of :meth:`excite`.
 
         Autograd does it here. A subclass may write out what autograd takes longer for.
 
         Args:
             y (Tensor): Channel means of shape (N, C).
-            grad (Tensor): Gradient with respect to the channel weights, of shape (N, C).
+            gate (Tensor): What :meth:`excite` made of them, of shape (N, C).
+            grad (Tensor): Gradient with respect to ``gate``, of shape (N, C).
             params (Sequence[Tensor]): The values that ``parameters()`` had in the forward pass.
 
         Returns:
-            tuple[Tensor, Tensor, list[Tensor | None]]: The channel weights, of shape (N, C), the
-            gradients with respect to ``y``, of shape (N, C), and to every one of ``params``, None
-            where it needs none.
+            tuple[Tensor, list[Tensor | None]]: The gradients with respect to ``y``, of shape
+            (N, C), and to every one of ``params``, None where it needs none.
         """
         y = y.detach().requires_grad_()
         with torch.enable_grad():
@@ -103,7 +103,7 @@ class ChannelAttention(nn.Module, metaclass=ABCMeta):
         trained = [p for p in params if p.requires_grad]
         grad_y, *grads = torch.autograd.grad(gate, (y, *trained), grad, allow_unused=True)
         grads = iter(grads)
-        return gate.detach(), grad_y, [next(grads) if p.requires_grad else None for p in params]
+        return grad_y, [next(grads) if p.requires_grad else None for p in params]
 
     def gate(self, x: Tensor) -> Tensor:
         """Compute the channel weights of a feature map.

@@ -171,25 +171,22 @@ class ECALayer(ChannelAttention):
                 and conv.kernel_size == (self.kernel_size, ) and conv.dilation == (1, )
                 and conv.bias is None and conv.padding_mode == 'zeros' and not has_hooks(conv))
 
-    def excite_backward(self, y: Tensor, grad: Tensor, params: Sequence[Tensor]
-                        ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
-        """Compute the channel weights again, and the gradients of :meth:`excite`.
+    def excite_backward(self, y: Tensor, gate: Tensor, grad: Tensor, params: Sequence[Tensor]
+                        ) -> tuple[Tensor, list[Tensor | None]]:
+        """Compute the gradients of :meth:`excite`.
 
         The gradient of a convolution is the convolution with the reversed weights.
         """
         if self.identity_start or not self.is_single_convolution():
-            return super().excite_backward(y, grad, params)
+            return super().excite_backward(y, gate, grad, params)
         weight, = params
+        grad = torch.ops.aten.sigmoid_backward.default(grad, gate)
         if _as_one_image(y):
-            gate = _convolve(y, weight).sigmoid_()
-            grad = torch.ops.aten.sigmoid_backward(grad, gate)
-            return gate, *_convolve_backward(y, weight, grad)
-        windows = _windows(y, self.kernel_size).contiguous()
-        gate = _slide(windows, weight.flatten()).sigmoid_()
-        grad = torch.ops.aten.sigmoid_backward(grad, gate)
+            return _convolve_backward(y, weight, grad)
+        windows = _windows(y, self.kernel_size)
         grad_weight = torch.bmm(windows, grad[:, :, None]).sum(0).view_as(weight)
         grad_y = _slide(_windows(grad, self.kernel_size), weight.flatten().flip(0))
-        return gate, grad_y, [grad_weight]
+        return grad_y, [grad_weight]
 
     def extra_repr(self) -> str:
         """Show the channels, which the 1-D convolution itself does not know."""
@@ -219,16 +216,18 @@ def _as_kernel(weight: Tensor) -> Tensor:
 
 def _convolve_backward(y: Tensor, weight: Tensor, grad: Tensor) -> tuple[Tensor, list[Tensor]]:
     """The gradients of :func:`_convolve`: of y, and of the weights."""
-    rows = (1, 1, -1, y.size(1))
-    step, kernel = _IMAGE_SIZE // y.size(1), _as_kernel(weight)
-    grads = [torch.ops.aten.convolution_backward(
-        grad_part.view(rows), part.view(rows), kernel, None, [1, 1], [0, kernel.size(3) // 2],
-        [1, 1], False, [0, 0], 1, [True, True, False])[:2]
-        for part, grad_part in zip(y.contiguous().split(step), grad.contiguous().split(step),
-                                   strict=True)]
-    grads_y, grads_weight = zip(*grads, strict=True)
-    return (torch.cat([part.view(-1, y.size(1)) for part in grads_y]),
-            [sum(grads_weight[1:], grads_weight[0]).view_as(weight)])
+    n, channels = y.shape
+    rows = _IMAGE_SIZE // channels
+    if n > rows:
+        grads_y, grads_weight = zip(*(
+            _convolve_backward(part, weight, grad_part)
+            for part, grad_part in zip(y.split(rows), grad.split(rows), strict=True)), strict=True)
+        return torch.cat(grads_y), [torch.stack([found for found, in grads_weight]).sum(0)]
+    image, kernel = (1, 1, n, channels), _as_kernel(weight)
+    grad_y, grad_weight, _ = torch.ops.aten.convolution_backward.default(
+        grad.reshape(image), y.reshape(image), kernel, None, [1, 1], [0, kernel.size(3) // 2],
+        [1, 1], False, [0, 0], 1, [True, True, False])
+    return grad_y.view(n, channels), [grad_weight.view_as(weight)]
 
 
 def _windows(y: Tensor, k: int) -> Tensor:

@@ -73,14 +73,13 @@ class SELayer(ChannelAttention):
                     type(fc) is nn.Linear and fc.bias is None and not has_hooks(fc)
                     for fc in (self.fc1, self.fc2)))
 
-    def excite_backward(self, y: Tensor, grad: Tensor, params: Sequence[Tensor]
-                        ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
-        """Compute the channel weights again, and the gradients of :meth:`excite`."""
+    def excite_backward(self, y: Tensor, gate: Tensor, grad: Tensor, params: Sequence[Tensor]
+                        ) -> tuple[Tensor, list[Tensor | None]]:
+        """Compute the gradients of :meth:`excite`."""
         if self.identity_start or not self.is_two_products():
-            return super().excite_backward(y, grad, params)
+            return super().excite_backward(y, gate, grad, params)
         w1, w2 = params
         hidden = (y @ w1.T).relu_()
-        gate = (hidden @ w2.T).sigmoid_()
-        grad = torch.ops.aten.sigmoid_backward(grad, gate)
-        grad_hidden = torch.ops.aten.threshold_backward(grad @ w2, hidden, 0)
-        return gate, grad_hidden @ w1, [grad_hidden.T @ y, grad.T @ hidden]
+        grad = torch.ops.aten.sigmoid_backward.default(grad, gate)
+        grad_hidden = torch.ops.aten.threshold_backward.default(grad @ w2, hidden, 0)
+        return grad_hidden @ w1, [grad_hidden.T @ y, grad.T @ hidden]

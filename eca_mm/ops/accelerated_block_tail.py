@@ -129,7 +129,7 @@ def _through_gate(ctx: Any, y: Tensor, gate: Tensor, hidden: Tensor | None, of_g
         of_logits, of_hidden, of_y = ops.se_gate_backward(of_gate, gate, hidden, *params, ctx.top)
         return of_y, [of_hidden.T @ y, of_logits.T @ hidden]
     if ctx.kind == 'other':
-        _, of_y, of_params = ctx.attention.excite_backward(y, of_gate, params)
+        of_y, of_params = ctx.attention.excite_backward(y, gate, of_gate, params)
         return of_y.contiguous(), of_params
     return None, []
 

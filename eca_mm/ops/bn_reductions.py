@@ -120,6 +120,6 @@ def centred_sums(z: Tensor, s: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
 
 def _norm_sums(z: Tensor, s: Tensor, grad: Tensor, one: Tensor) -> tuple[Tensor, Tensor]:
     """The sums of one sample: the gradients of BN's parameters, if its deviation is 1."""
-    _, products, totals = torch.ops.aten.native_batch_norm_backward(
+    _, products, totals = torch.ops.aten.native_batch_norm_backward.default(
         grad, z, one, s, one, s, one, True, 0., [False, True, True])
     return products, totals

@@ -31,7 +31,7 @@ from .bn_reductions import (
     widen,
     without_autocast,
 )
-from .cache_sized_slices import cache_sized_slices
+from .cache_sized_slices import cache_sized_parts
 from .forms import Form
 from .running_statistics import update_running_statistics
 
@@ -113,7 +113,8 @@ def _is_fusible_norm(z: Tensor, norm: nn.Module, activation: nn.Module | None,
 
 
 def training_block_tail(z: Tensor, norm: nn.BatchNorm2d, attention: ChannelAttention,
-                        identity: Tensor | None, activate: bool, form: Form = 'cpu') -> Tensor:
+                        identity: Tensor | None, activate: bool, form: Form = 'cpu',
+                        overwrite: bool = False) -> Tensor:
     """Compute ``ReLU(identity + attention(norm(z)))``, saving z and the output for backward.
 
     Running statistics are updated as the normalisation does it. The result can be differentiated
@@ -126,6 +127,8 @@ def training_block_tail(z: Tensor, norm: nn.BatchNorm2d, attention: ChannelAtten
         identity (Tensor | None): What is added, of shape (N, C, H, W); None for nothing.
         activate (bool): Whether a ReLU follows.
         form (str): As :func:`~eca_mm.ops.forms.block_form` returns it. Defaults to ``'cpu'``.
+        overwrite (bool): Whether nobody else needs ``identity``, so that the output may take its
+            memory, on a CPU. Defaults to False.
 
     Returns:
         Tensor: Of shape (N, C, H, W), in the memory format of ``z``.
@@ -135,7 +138,7 @@ def training_block_tail(z: Tensor, norm: nn.BatchNorm2d, attention: ChannelAtten
             return accelerated_block_tail(z, norm, attention, identity,
                                           ACTIVATIONS[nn.ReLU if activate else None])
         return _TrainingBlockTail.apply(z, identity, norm.weight, norm.bias, norm, attention,
-                                        activate, *attention.parameters())
+                                        activate, overwrite, *attention.parameters())
 
 
 class _TrainingBlockTail(torch.autograd.Function):
@@ -143,7 +146,7 @@ class _TrainingBlockTail(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, z: Tensor, identity: Tensor | None, weight: Tensor, bias: Tensor,
                 norm: nn.BatchNorm2d, attention: ChannelAttention, activate: bool,
-                *params: Tensor) -> Tensor:
+                overwrite: bool, *params: Tensor) -> Tensor:
         if not is_channels_last(z):
             z = z.contiguous()
         if norm.training:
@@ -153,26 +156,23 @@ class _TrainingBlockTail(torch.autograd.Function):
             update_running_statistics(norm, mean, var, z.numel() // z.size(1))
         else:
             s, mean, var = map_means(z), norm.running_mean, norm.running_var
-        a = weight * (var + norm.eps).rsqrt()
-        y = torch.addcmul(bias, s - mean, a)
+        deviation = (var + norm.eps).rsqrt_()
+        a, centred = weight * deviation, s - mean
+        y = torch.addcmul(bias, centred, a)
         gate = attention.excite(y)
         scale = gate * a
-        shift = gate * y - scale * s
-        out = torch.empty_like(z)
-        for i in cache_sized_slices(len(z), z):
-            part = None if z.dtype in HALF else out[i]
-            if identity is None:
-                part = torch.mul(widen(z[i]), _as_map(scale[i]), out=part)
-            else:
-                part = torch.addcmul(widen(identity[i]), widen(z[i]), _as_map(scale[i]), out=part)
-            part.add_(_as_map(shift[i]))
-            if activate:
-                part.relu_()
-            if z.dtype in HALF:
-                out[i].copy_(part)
-        ctx.eps, ctx.attention, ctx.training = norm.eps, attention, norm.training
+        # Fresh memory costs more than the arithmetic.
+        if overwrite and identity is not None and identity.stride() == z.stride():
+            ctx.mark_dirty(identity)
+            out = identity
+        else:
+            out = torch.empty_like(z)
+        _scale_and_shift(z, scale, torch.addcmul(gate * y, scale, s, value=-1), identity, activate,
+                         out)
+        ctx.attention, ctx.training = attention, norm.training
         ctx.has_identity = identity is not None
-        ctx.save_for_backward(z, out if activate else None, s, mean, var, weight, bias, *params)
+        ctx.save_for_backward(z, out if activate else None, s, centred, y, gate, scale, mean, a,
+                              deviation, *params)
         return out
 
     @staticmethod
@@ -183,58 +183,70 @@ class _TrainingBlockTail(torch.autograd.Function):
 
 
 def _backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
-    z, out, s, mean, var, weight, bias, *params = ctx.saved_tensors
+    z, out, s, centred, y, gate, scale, mean, a, deviation, *params = ctx.saved_tensors
     layout = torch.channels_last if is_channels_last(z) else torch.contiguous_format
     grad = grad_out.contiguous(memory_format=layout)
     if out is not None:
-        grad = torch.ops.aten.threshold_backward(grad, out, 0)
-    grad_scale, grad_offset = centred_sums(z, s, grad)
-
-    deviation = (var + ctx.eps).rsqrt()
-    a, centred = weight * deviation, s - mean
-    y = torch.addcmul(bias, centred, a)
-    gate, grad_y, grad_params = ctx.attention.excite_backward(
-        y, torch.addcmul(grad_scale * a, grad_offset, y), params)
-    scale = gate * a
-    grad_y = torch.addcmul(grad_y, grad_offset, gate)
-    grad_a = (grad_scale * gate + grad_y * centred).sum(0)
-    grad_s = grad_y * a
-    slope = None
-    if ctx.training:
-        # The batch's mean is that of s; its variance depends on z, and through s on z.
-        grad_var = grad_a * weight * deviation**3 * -.5
-        slope = (grad_var * (2 / len(z))).expand_as(s)
-        grad_s = grad_s - grad_s.mean(0) + slope * centred
+        grad = torch.ops.aten.threshold_backward.default(grad, out, 0)
+    # The sums of grad (z - s) and of grad.
+    products, totals = centred_sums(z, s, grad)
+    through_gate, grad_params = ctx.attention.excite_backward(
+        y, gate, torch.addcmul(products * a, totals, y), params)
+    grad_y = torch.addcmul(through_gate, totals, gate)
+    grad_bias = grad_y.sum(0)
+    grad_weight = torch.addcmul(products * gate, grad_y, centred).sum(0).mul_(deviation)
     grad_z = None
     if ctx.needs_input_grad[0]:
-        n = z.size(2) * z.size(3)
-        constant = (grad_s - scale * grad_offset) / n
-        grad_z = _combine(grad, scale, z, None if slope is None else slope / n, s, constant)
-    return (grad_z, grad if ctx.has_identity else None, grad_a * deviation, grad_y.sum(0),
-            None, None, None, *grad_params)
+        positions = z.size(2) * z.size(3)
+        constant, slope = through_gate * (a / positions), None
+        if ctx.training:
+            # The batch's mean is that of s; its variance depends on z, and through s on z.
+            a_of_mean = a / -(len(z) * positions)
+            slope = grad_weight * deviation * a_of_mean
+            constant += torch.addcmul(grad_bias * a_of_mean, slope, mean, value=-1)
+        grad_z = _combine(grad, scale, z, slope, constant)
+    return (grad_z, grad if ctx.has_identity else None, grad_weight, grad_bias,
+            None, None, None, None, *grad_params)
 
 
-def _combine(grad: Tensor, scale: Tensor, z: Tensor, slope: Tensor | None, s: Tensor,
+def _scale_and_shift(z: Tensor, scale: Tensor, shift: Tensor, identity: Tensor | None,
+                     activate: bool, result: Tensor) -> None:
+    """Compute ReLU(identity + scale * z + shift) into a map; both coefficients are (N, C)."""
+    maps = (z, result, _as_map(scale), _as_map(shift), *(() if identity is None else (identity, )))
+    for x, out, factor, offset, *added in cache_sized_parts(*maps):
+        part = None if z.dtype in HALF else out
+        if added:
+            part = torch.addcmul(widen(added[0]), widen(x), factor, out=part)
+        else:
+            part = torch.mul(widen(x), factor, out=part)
+        part.add_(offset)
+        if activate:
+            part.relu_()
+        if part is not out:
+            out.copy_(part)
+
+
+def _combine(grad: Tensor, scale: Tensor, z: Tensor, slope: Tensor | None,
              constant: Tensor) -> Tensor:
-    """Compute scale * grad + slope * (z - s) + constant; all coefficients are (N, C)."""
+    """Compute scale * grad + slope * z + constant; the coefficients are (N, C), slope (C,)."""
     result = torch.empty_like(z)
-    if slope is not None:
-        constant = constant - slope * s
-    for i in cache_sized_slices(len(z), z):
-        part = None if z.dtype in HALF else result[i]
-        if slope is None:
-            part = torch.mul(widen(grad[i]), _as_map(scale[i]), out=part).add_(_as_map(constant[i]))
+    steepness = None if slope is None else slope[None, :, None, None]
+    for x, gradient, out, factor, offset in cache_sized_parts(
+            z, grad, result, _as_map(scale), _as_map(constant)):
+        part = None if z.dtype in HALF else out
+        if steepness is None:
+            part = torch.mul(widen(gradient), factor, out=part).add_(offset)
         elif is_channels_last(z):
-            part = torch.addcmul(_as_map(constant[i]), widen(z[i]), _as_map(slope[i]), out=part)
-            part.addcmul_(widen(grad[i]), _as_map(scale[i]))
+            part = torch.addcmul(offset, widen(x), steepness, out=part)
+            part.addcmul_(widen(gradient), factor)
         else:
             # One operation more, but the other form does not vectorise along the columns.
-            part = torch.mul(widen(grad[i]), _as_map(scale[i]), out=part)
-            part.addcmul_(widen(z[i]), _as_map(slope[i])).add_(_as_map(constant[i]))
-        if z.dtype in HALF:
-            result[i].copy_(part)
+            part = torch.mul(widen(gradient), factor, out=part)
+            part.addcmul_(widen(x), steepness).add_(offset)
+        if part is not out:
+            out.copy_(part)
     return result
 
 
 def _as_map(x: Tensor) -> Tensor:
-    return x[:, :, None, None]
+    return x.view(*x.shape, 1, 1)

@@ -197,8 +197,8 @@ class TestGatesOfABatch:
         torch.testing.assert_close(gate, expected)
         wanted = torch.autograd.grad(expected, (y, layer.conv.weight), grad)
         found = torch.autograd.grad(gate, (y, layer.conv.weight), grad)
-        written_out = layer.excite_backward(y.detach(), grad, [layer.conv.weight])
-        for grads in (found, (written_out[1], *written_out[2])):
+        written_out = layer.excite_backward(y.detach(), gate.detach(), grad, [layer.conv.weight])
+        for grads in (found, (written_out[0], *written_out[1])):
             torch.testing.assert_close(grads, wanted)
 
     def test_starts_two_operations(self):
