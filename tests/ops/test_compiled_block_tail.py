@@ -6,9 +6,26 @@ import torch
 
 from eca_mm.backbones import ECAResNet
 from eca_mm.backbones.resnet import AttentionBottleneck
+from eca_mm.layers import ECALayer
+from eca_mm.layers.channel_attention import supports_fused_tail
 
 # BN of the branch's first two convolutions; the third is in the block's end.
 INNER = 2
+
+
+@pytest.fixture(scope='module')
+def told():
+    """Whether this PyTorch's compiler can tell that nobody has overridden a method.
+
+    2.6 cannot, and sees the modules.
+    """
+    layer = ECALayer(8)
+
+    def ask(x):
+        return x + supports_fused_tail(layer)
+
+    torch._dynamo.reset()
+    return torch.compile(ask, backend='eager')(torch.zeros(1)).item() == 1
 
 
 def compiled(block, graphs=None):
@@ -48,14 +65,15 @@ def count(graphs, word):
 
 @pytest.mark.parametrize('attention', ['ECALayer', 'SELayer', 'ECANSLayer'])
 @pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
-def test_equals_the_eager_form(attention, layout):
+def test_equals_the_eager_form(attention, layout, told):
     block = make(attention)
     other = copy.deepcopy(block)
     graphs = []
     # Far from zero, where the variance must not be a difference of squares.
     x = (torch.randn(3, 16, 7, 5).double() + 100).to(memory_format=layout)
     compare(block, other, x, compiled(other, graphs))
-    assert count(graphs, 'var_mean') == 1 and count(graphs, 'batch_norm') == INNER
+    assert count(graphs, 'var_mean') == told
+    assert not told or count(graphs, 'batch_norm') == INNER
 
 
 @pytest.mark.parametrize(('change', 'used'), [
@@ -66,13 +84,13 @@ def test_equals_the_eager_form(attention, layout):
     (lambda block: block.eval(), False),
     (lambda block: block.eca.register_forward_hook(lambda *_: None), False),
     (lambda block: block.norm3.register_forward_hook(lambda *_: None), False)])
-def test_when_it_applies(change, used):
+def test_when_it_applies(change, used, told):
     block, graphs = make(), []
     change(block)
     other = copy.deepcopy(block)
     x = torch.randn(2, 16, 6, 6).double()
     torch.testing.assert_close(compiled(other, graphs)(x), block(x))
-    assert count(graphs, 'var_mean') == used
+    assert count(graphs, 'var_mean') == (used and told)
 
 
 def test_whole_network_through_autograd():
