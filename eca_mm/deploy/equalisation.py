@@ -63,10 +63,10 @@ def _factors(graph: Graph, extents: dict[str, np.ndarray]) -> np.ndarray:
         shares = np.where(largest < .99 * bound, largest * _HEADROOM / bound, 1)
         factors = np.clip(shares, _SMALLEST, 1)
     else:
-        shares = [np.maximum(extent / max(extent.max(), 1e-30), _SMALLEST)
-                  for extent in extents.values()]
+        relative = [np.maximum(extent / max(extent.max(), 1e-30), _SMALLEST)
+                    for extent in extents.values()]
         # The root: bits are shared between the maps and the weights that read them.
-        factors = np.exp(np.mean(np.log(shares), 0) / 2)
+        factors = np.exp(np.mean(np.log(relative), 0) / 2)
     return factors.astype(np.float32)
 
 
