@@ -154,7 +154,7 @@ class ECALayer(ChannelAttention):
             # The view lasts until somebody gives the weight other memory.
             if not 0 < n * channels <= _IMAGE_SIZE or weight.data_ptr() != kernel.data_ptr():
                 return usual(y)
-            image = torch.conv2d(y.view(1, 1, n, channels), kernel, None, 1, padding)
+            image = torch.conv2d(y.reshape(1, 1, n, channels), kernel, None, 1, padding)
             return image.sigmoid_().view(n, channels, 1, 1)
 
         return gate

@@ -38,10 +38,10 @@ def main() -> None:
     parser.add_argument('--min-agreement', type=float, default=.97, metavar='A',
                         help='write nothing if fewer than this share of the pictures get the same '
                         'class (default: 0.97)')
-    parser.add_argument('--max-error', type=float, default=.025, metavar='E',
+    parser.add_argument('--max-error', type=float, default=.02, metavar='E',
                         help='difference of the logits, relative to them, that rounding maps and '
                         'weights may make; what makes the most stays in single precision (default: '
-                        '0.025; 1 rounds all)')
+                        '0.02; 1 rounds all)')
     parser.add_argument('--reduce-range', action='store_true',
                         help='weights of 7 bits, for x86 processors without VNNI')
     parser.add_argument('--threads', type=positive, default=0, metavar='N',
