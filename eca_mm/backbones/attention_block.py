@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from eca_mm.compat.registries import ours_first
 from eca_mm.layers import ECALayer
-from eca_mm.layers.channel_attention import has_hooks, is_watched, supports_fused_tail
+from eca_mm.layers.channel_attention import has_hooks, supports_fused_tail
 from eca_mm.layers.checks import is_captured
 from eca_mm.ops.accelerated_block_tail import accelerated_block_tail
 from eca_mm.ops.accelerated_ops import ACTIVATIONS
@@ -100,8 +100,7 @@ class AttentionBlock(nn.Module):
              z: Tensor,
              norm: nn.Module,
              identity: Tensor | None,
-             activation: nn.Module | None = None,
-             shortcut: nn.Module | None = None) -> Tensor:
+             activation: nn.Module | None = None) -> Tensor:
         """Normalise, recalibrate, add the identity branch, activate.
 
         In training this is one function where that applies and :attr:`fused` allows it (see
@@ -113,8 +112,6 @@ class AttentionBlock(nn.Module):
             norm (nn.Module): The normalisation after it.
             identity (Tensor | None): Identity branch of shape (N, C, H, W), None for no shortcut.
             activation (nn.Module | None): What follows the addition. Defaults to None.
-            shortcut (nn.Module | None): What has computed ``identity`` for this call alone, None
-                if others need it. Defaults to None.
 
         Returns:
             Tensor: The block's output of shape (N, C, H, W).
@@ -126,8 +123,7 @@ class AttentionBlock(nn.Module):
                 form = block_form(z, self.fused)
                 if form is not None:
                     return training_block_tail(z, norm, attention, identity,
-                                               activation is not None, form,
-                                               _may_be_overwritten(shortcut))
+                                               activation is not None, form)
             # Not where a checkpoint would compute it, and count the batch, again.
             elif (not self.with_cp and can_compile_block_tail(*end)
                   and block_form(z, self.fused) is not None):
@@ -181,15 +177,6 @@ class AttentionBlock(nn.Module):
             return checkpoint(function, x, use_reentrant=False)
         return checkpoint(function, x, use_reentrant=False,
                           context_fn=lambda: (nullcontext(), keep_running_statistics(self)))
-
-
-def _may_be_overwritten(shortcut: nn.Module | None) -> bool:
-    """Whether neither autograd nor anybody who listens keeps what a shortcut puts out."""
-    if not isinstance(shortcut, nn.Sequential) or not len(shortcut) or is_watched(shortcut):
-        return False
-    last = shortcut[-1]
-    return (type(shortcut) is nn.Sequential and type(last) is nn.BatchNorm2d
-            and 'forward' not in vars(shortcut) | vars(last))
 
 
 def attention_per_block(attention: dict | Sequence | None,

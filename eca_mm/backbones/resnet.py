@@ -48,7 +48,7 @@ class AttentionBasicBlock(AttentionBlock, base.BasicBlock):
         def residual(x: Tensor) -> Tensor:
             out = self.relu(self.norm1(self.conv1(x)))
             identity = x if self.downsample is None else self.downsample(x)
-            return self.tail(self.conv2(out), self.norm2, identity, self.relu, self.downsample)
+            return self.tail(self.conv2(out), self.norm2, identity, self.relu)
 
         return self.checkpointed(residual, x)
 
@@ -153,7 +153,7 @@ class AttentionBottleneck(AttentionBlock, base.Bottleneck):
             out = self.relu(self.norm1(self.conv1(x)))
             out = self.relu(self.norm2(self.conv2(out)))
             identity = x if self.downsample is None else self.downsample(x)
-            return self.tail(self.conv3(out), self.norm3, identity, self.relu, self.downsample)
+            return self.tail(self.conv3(out), self.norm3, identity, self.relu)
 
         return self.checkpointed(residual, x)
 

@@ -113,8 +113,7 @@ def _is_fusible_norm(z: Tensor, norm: nn.Module, activation: nn.Module | None,
 
 
 def training_block_tail(z: Tensor, norm: nn.BatchNorm2d, attention: ChannelAttention,
-                        identity: Tensor | None, activate: bool, form: Form = 'cpu',
-                        overwrite: bool = False) -> Tensor:
+                        identity: Tensor | None, activate: bool, form: Form = 'cpu') -> Tensor:
     """Compute ``ReLU(identity + attention(norm(z)))``, saving z and the output for backward.
 
     Running statistics are updated as the normalisation does it. The result can be differentiated
@@ -127,8 +126,6 @@ def training_block_tail(z: Tensor, norm: nn.BatchNorm2d, attention: ChannelAtten
         identity (Tensor | None): What is added, of shape (N, C, H, W); None for nothing.
         activate (bool): Whether a ReLU follows.
         form (str): As :func:`~eca_mm.ops.forms.block_form` returns it. Defaults to ``'cpu'``.
-        overwrite (bool): Whether nobody else needs ``identity``, so that the output may take its
-            memory, on a CPU. Defaults to False.
 
     Returns:
         Tensor: Of shape (N, C, H, W), in the memory format of ``z``.
@@ -138,7 +135,7 @@ def training_block_tail(z: Tensor, norm: nn.BatchNorm2d, attention: ChannelAtten
             return accelerated_block_tail(z, norm, attention, identity,
                                           ACTIVATIONS[nn.ReLU if activate else None])
         return _TrainingBlockTail.apply(z, identity, norm.weight, norm.bias, norm, attention,
-                                        activate, overwrite, *attention.parameters())
+                                        activate, *attention.parameters())
 
 
 class _TrainingBlockTail(torch.autograd.Function):
@@ -146,7 +143,7 @@ class _TrainingBlockTail(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, z: Tensor, identity: Tensor | None, weight: Tensor, bias: Tensor,
                 norm: nn.BatchNorm2d, attention: ChannelAttention, activate: bool,
-                overwrite: bool, *params: Tensor) -> Tensor:
+                *params: Tensor) -> Tensor:
         if not is_channels_last(z):
             z = z.contiguous()
         if norm.training:
@@ -157,22 +154,16 @@ class _TrainingBlockTail(torch.autograd.Function):
         else:
             s, mean, var = map_means(z), norm.running_mean, norm.running_var
         deviation = (var + norm.eps).rsqrt_()
-        a, centred = weight * deviation, s - mean
-        y = torch.addcmul(bias, centred, a)
+        a = weight * deviation
+        y = torch.addcmul(bias, s - mean, a)
         gate = attention.excite(y)
         scale = gate * a
-        # Fresh memory costs more than the arithmetic.
-        if overwrite and identity is not None and identity.stride() == z.stride():
-            ctx.mark_dirty(identity)
-            out = identity
-        else:
-            out = torch.empty_like(z)
-        _scale_and_shift(z, scale, torch.addcmul(gate * y, scale, s, value=-1), identity, activate,
-                         out)
+        out = _scale_and_shift(z, scale, torch.addcmul(gate * y, scale, s, value=-1), identity,
+                               activate)
         ctx.attention, ctx.training = attention, norm.training
         ctx.has_identity = identity is not None
-        ctx.save_for_backward(z, out if activate else None, s, centred, y, gate, scale, mean, a,
-                              deviation, *params)
+        ctx.save_for_backward(z, out if activate else None, s, gate, mean, a, deviation, bias,
+                              *params)
         return out
 
     @staticmethod
@@ -183,7 +174,9 @@ class _TrainingBlockTail(torch.autograd.Function):
 
 
 def _backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
-    z, out, s, centred, y, gate, scale, mean, a, deviation, *params = ctx.saved_tensors
+    z, out, s, gate, mean, a, deviation, bias, *params = ctx.saved_tensors
+    centred = s - mean
+    y = torch.addcmul(bias, centred, a)
     layout = torch.channels_last if is_channels_last(z) else torch.contiguous_format
     grad = grad_out.contiguous(memory_format=layout)
     if out is not None:
@@ -204,14 +197,15 @@ def _backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
             a_of_mean = a / -(len(z) * positions)
             slope = grad_weight * deviation * a_of_mean
             constant += torch.addcmul(grad_bias * a_of_mean, slope, mean, value=-1)
-        grad_z = _combine(grad, scale, z, slope, constant)
+        grad_z = _combine(grad, gate * a, z, slope, constant)
     return (grad_z, grad if ctx.has_identity else None, grad_weight, grad_bias,
-            None, None, None, None, *grad_params)
+            None, None, None, *grad_params)
 
 
 def _scale_and_shift(z: Tensor, scale: Tensor, shift: Tensor, identity: Tensor | None,
-                     activate: bool, result: Tensor) -> None:
-    """Compute ReLU(identity + scale * z + shift) into a map; both coefficients are (N, C)."""
+                     activate: bool) -> Tensor:
+    """Compute ReLU(identity + scale * z + shift); both coefficients are (N, C)."""
+    result = torch.empty_like(z)
     maps = (z, result, _as_map(scale), _as_map(shift), *(() if identity is None else (identity, )))
     for x, out, factor, offset, *added in cache_sized_parts(*maps):
         part = None if z.dtype in HALF else out
@@ -224,6 +218,7 @@ def _scale_and_shift(z: Tensor, scale: Tensor, shift: Tensor, identity: Tensor |
             part.relu_()
         if part is not out:
             out.copy_(part)
+    return result
 
 
 def _combine(grad: Tensor, scale: Tensor, z: Tensor, slope: Tensor | None,

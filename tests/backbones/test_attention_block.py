@@ -1,11 +1,9 @@
 """How an ``attention`` argument spreads over stages and blocks."""
 import pytest
 import torch
-from torch import nn
 
 from eca_mm.backbones import ECAResNet
 from eca_mm.backbones.attention_block import attention_per_block, eca_attention
-from eca_mm.backbones.resnet import AttentionBottleneck
 
 ECA = dict(type='ECALayer')
 
@@ -57,35 +55,3 @@ def test_checkpointing_counts_a_batch_once(fused, momentum):
         torch.testing.assert_close(a, b, msg=name)
     for a, b in zip(*(model.parameters() for model in models), strict=True):
         torch.testing.assert_close(a.grad, b.grad)
-
-
-SHORTCUTS = {
-    'BN last': ([], True),
-    'ReLU, whose output autograd keeps': ([nn.ReLU()], False),
-    'one that hands on its input': ([nn.Identity()], False)}
-
-
-@pytest.mark.parametrize('hooked', [False, True])
-@pytest.mark.parametrize(('after', 'overwritten'), SHORTCUTS.values(), ids=SHORTCUTS)
-def test_shortcut_is_overwritten_only_where_nobody_keeps_it(after, overwritten, hooked):
-    torch.manual_seed(0)
-    shortcut = nn.Sequential(nn.Conv2d(8, 16, 1), nn.BatchNorm2d(16), *after)
-    blocks = [AttentionBottleneck(8, 16, downsample=shortcut, attention=ECA, fused=fused).train()
-              for fused in (True, False)]
-    blocks[1].load_state_dict(blocks[0].state_dict())
-    heard = []
-    if hooked:
-        shortcut[1].register_forward_hook(lambda *args: heard.append((args[2], args[2].clone())))
-    x, pointers = torch.randn(2, 8, 6, 6), []
-    original = blocks[0].tail
-    blocks[0].tail = lambda *args: pointers.append(args[2].data_ptr()) or original(*args)
-    outputs = [block(x) for block in blocks]
-    assert (pointers[0] == outputs[0].data_ptr()) == (overwritten and not hooked)
-    torch.testing.assert_close(*outputs)
-    for block, out in zip(blocks, outputs, strict=True):
-        shortcut.zero_grad()
-        out.square().sum().backward()
-        block.shortcut_grads = [p.grad.clone() for p in shortcut.parameters()]
-    torch.testing.assert_close(blocks[0].shortcut_grads, blocks[1].shortcut_grads,
-                               rtol=1e-4, atol=1e-4)
-    assert all(kept.equal(as_it_was) for kept, as_it_was in heard)

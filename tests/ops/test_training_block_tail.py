@@ -33,28 +33,22 @@ def plain_tail(z, norm, attention, identity, activate):
 class Tail(nn.Module):
     """A tail as a module, so that its parameters can be replaced in a call."""
 
-    def __init__(self, norm, attention, activate, overwrite=False):
+    def __init__(self, norm, attention, activate):
         super().__init__()
         self.norm, self.attention, self.activate = norm, attention, activate
-        self.overwrite = overwrite
 
     def forward(self, z, identity=None):
-        if self.overwrite:
-            # Not a leaf, nor what anybody keeps.
-            identity = 3 * identity
-        return training_block_tail(z, self.norm, self.attention, identity, self.activate,
-                                   overwrite=self.overwrite)
+        return training_block_tail(z, self.norm, self.attention, identity, self.activate)
 
 
 @pytest.mark.parametrize('attention', few_by_default([ECALayer, SELayer], 0))
 @pytest.mark.parametrize('training', [True, False])
-@pytest.mark.parametrize('activate,shortcut,overwrite', [
-    (True, True, False), (True, True, True), (False, True, False), (False, False, False)])
-def test_gradcheck(attention, training, activate, shortcut, overwrite):
+@pytest.mark.parametrize('activate,shortcut', [(True, True), (False, True), (False, False)])
+def test_gradcheck(attention, training, activate, shortcut):
     """Through BN's batch statistics, the gate and its parameters, and the identity branch."""
     channels = 16 if attention is SELayer else 8
     norm, attention = make_layers(channels, attention)
-    tail = Tail(norm, attention, activate, overwrite).train(training)
+    tail = Tail(norm, attention, activate).train(training)
     parameters = {name: p.detach().requires_grad_() for name, p in tail.named_parameters()}
     buffers = dict(tail.named_buffers())
     z = torch.randn(2, channels, 3, 2, dtype=torch.float64, requires_grad=True)
@@ -170,21 +164,6 @@ def test_saves_no_more_than_a_plain_block():
     large = [x for x in saved if x.numel() >= z.numel()]
     assert [x.data_ptr() for x in large] == [z.data_ptr(), out.data_ptr()]
     assert sum(x.numel() for x in saved) < 2.01 * z.numel()
-
-
-@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize('layout', FORMATS)
-def test_takes_the_memory_of_the_shortcut(layout, dtype):
-    norm, attention = make_layers(dtype=torch.float32)
-    z = torch.randn(2, 16, 9, 9).to(dtype, memory_format=layout).requires_grad_()
-    identity = torch.randn_like(z)
-    expected = training_block_tail(z, norm, attention, identity, True)
-    # Half of it is elsewhere, in a memory format that the output does not have.
-    other = torch.randn(2, 16, 9, 18).to(dtype)[..., ::2].copy_(identity)
-    for given in (identity, other):
-        out = training_block_tail(z, norm, attention, given, True, overwrite=True)
-        assert out.equal(expected) and out.stride() == z.stride()
-        assert (out.data_ptr() == given.data_ptr()) == (given is identity)
 
 
 def test_frozen_parameters_and_input():
