@@ -34,7 +34,8 @@ class Contents:
         parts = list(module.modules())
         # As little as possible, for looking at each object takes time.
         self._dicts: list[dict] = [found for part in parts
-                                   for found in (part._modules, part._parameters) if found]
+                                   for found in (part._modules, part._parameters)
+                                   if found or isinstance(part, nn.Sequential)]
         self._values = list(_all_values(self._dicts))
         self._owner = module._modules
         self._sized = self._dicts + [vars(part) for part in parts]

@@ -84,6 +84,16 @@ class TestChanges:
             for _ in range(2):
                 assert relative_difference(expected, network(x)) < 1e-6
 
+    def test_empty_shortcut_that_gets_a_layer(self):
+        block, x = make(), torch.randn(1, 16, 9, 7)
+        block.downsample = nn.Sequential()
+        with torch.no_grad():
+            block(x)
+        block.downsample.append(Doubled())
+        expected = block(x).detach()
+        with torch.no_grad():
+            assert relative_difference(expected, block(x)) < 1e-6
+
     def test_hook_that_is_gone(self):
         block, x = make(), torch.randn(1, 16, 9, 7)
         with torch.no_grad():
