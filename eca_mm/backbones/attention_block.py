@@ -14,10 +14,10 @@ from torch.utils.checkpoint import checkpoint
 from eca_mm.compat.registries import ours_first
 from eca_mm.layers import ECALayer
 from eca_mm.layers.channel_attention import has_hooks, supports_fused_tail
-from eca_mm.layers.checks import is_captured
+from eca_mm.layers.checks import is_captured, is_compiling, is_traced
 from eca_mm.ops.accelerated_block_tail import accelerated_block_tail
 from eca_mm.ops.accelerated_ops import ACTIVATIONS
-from eca_mm.ops.compiled_block_tail import can_compile_block_tail, compiled_block_tail
+from eca_mm.ops.compiled_block_tail import compiled_block_tail, suits_compilers
 from eca_mm.ops.forms import Fused, block_form
 from eca_mm.ops.inference_block import InferenceBlock
 from eca_mm.ops.running_statistics import keep_running_statistics
@@ -117,17 +117,17 @@ class AttentionBlock(nn.Module):
             Tensor: The block's output of shape (N, C, H, W).
         """
         attention: Any = self.attention
-        if self.training and isinstance(self.drop_path, nn.Identity):
-            end = z, norm, attention, identity, activation
-            if can_fuse_block_tail(*end):
-                form = block_form(z, self.fused)
-                if form is not None:
-                    return training_block_tail(z, norm, attention, identity,
-                                               activation is not None, form)
+        # Traced sizes are not to be compared.
+        if (self.training and isinstance(self.drop_path, nn.Identity)
+                and (is_compiling() or not is_traced())
+                and can_fuse_block_tail(z, norm, attention, identity, activation)):
+            form = block_form(z, self.fused)
+            if form is not None and not is_compiling():
+                return training_block_tail(z, norm, attention, identity, activation is not None,
+                                           form)
             # Not where a checkpoint would compute it, and count the batch, again.
-            elif (not self.with_cp and can_compile_block_tail(*end)
-                  and block_form(z, self.fused) is not None):
-                return compiled_block_tail(*end)
+            if form is not None and not self.with_cp and suits_compilers(z, norm):
+                return compiled_block_tail(z, norm, attention, identity, activation)
         out = norm(z)
         out = self.recalibrate(out) if identity is None else self.merge(identity, out)
         return out if activation is None else activation(out)

@@ -84,11 +84,10 @@ def rounding_errors(source: Any, quantised: Any, images: Sequence[Tensor]) -> di
         weights = [] if layer is None else [
             makers[name] for name in layer.input[1:] if name in makers]
         for node in weights:
-            copied = probe.graph.node.add()
+            copied = type(node)()
             copied.CopyFrom(node)
             # A rounded bias has the name of the exact one.
             copied.output[0] = f'{node.output[0]}/rounded'
-            probe.graph.node.remove(copied)
             probe.graph.node.insert(0, copied)
         for node in probe.graph.node:
             if weights and node.name == layer.name:

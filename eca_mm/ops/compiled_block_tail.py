@@ -13,26 +13,21 @@ from eca_mm.layers.channel_attention import ChannelAttention
 from eca_mm.layers.checks import is_compiling
 
 from .running_statistics import update_running_statistics
-from .training_block_tail import is_fusible_tail
 
 
-def can_compile_block_tail(z: Tensor, norm: nn.Module, attention: nn.Module | None,
-                           identity: Tensor | None, activation: nn.Module | None) -> bool:
-    """Tell whether :func:`compiled_block_tail` is what a compiler had better see.
+def suits_compilers(z: Tensor, norm: nn.BatchNorm2d) -> bool:
+    """Tell whether a compiler looks that had better see :func:`compiled_block_tail`.
 
     Args:
-        z (Tensor): Output of the last convolution, of shape (N, C, H, W).
-        norm (nn.Module): The normalisation after it.
-        attention (nn.Module | None): The attention after that.
-        identity (Tensor | None): What is added, of shape (N, C, H, W).
-        activation (nn.Module | None): What follows the addition.
+        z (Tensor): What is normalised, at an end of a block for which
+            :func:`~eca_mm.ops.training_block_tail.can_fuse_block_tail` holds.
+        norm (nn.BatchNorm2d): The normalisation.
 
     Returns:
-        bool: Only while a compiler looks, for ordinary BN that takes its statistics from the
-        batch, in its own floating-point type.
+        bool: Only for BN that takes its statistics from the batch, in its own floating-point type.
     """
-    return (is_compiling() and is_fusible_tail(z, norm, attention, identity, activation)
-            and norm.training and norm.momentum is not None and z.dtype == norm.weight.dtype)
+    return (is_compiling() and norm.training and norm.momentum is not None
+            and z.dtype == norm.weight.dtype)
 
 
 def compiled_block_tail(z: Tensor, norm: nn.BatchNorm2d, attention: ChannelAttention,

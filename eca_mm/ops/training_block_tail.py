@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from eca_mm.layers.channel_attention import ChannelAttention, has_hooks, supports_fused_tail
-from eca_mm.layers.checks import is_captured
 
 from .accelerated_block_tail import accelerated_block_tail
 from .accelerated_ops import ACTIVATIONS
@@ -41,8 +40,9 @@ def can_fuse_block_tail(z: Tensor, norm: nn.Module, attention: nn.Module | None,
     """Tell whether :func:`training_block_tail` computes what the modules do one after the other.
 
     It does for ordinary BN (also frozen or in evaluation mode) and any channel attention, in one
-    floating-point type or with maps in half precision, as autocast has them; SyncBN, modules with
-    hooks, tracing and compiling take the plain path.
+    floating-point type or with maps in half precision, as autocast has them; SyncBN and modules
+    with hooks take the plain path. Compilers see another form, see
+    :mod:`eca_mm.ops.compiled_block_tail`.
 
     Args:
         z (Tensor): Output of the last convolution, of shape (N, C, H, W).
@@ -54,24 +54,7 @@ def can_fuse_block_tail(z: Tensor, norm: nn.Module, attention: nn.Module | None,
     Returns:
         bool: Whether it applies.
     """
-    return not is_captured() and is_fusible_tail(z, norm, attention, identity, activation)
-
-
-def is_fusible_tail(z: Tensor, norm: nn.Module, attention: nn.Module | None,
-                    identity: Tensor | None, activation: nn.Module | None) -> bool:
-    """Tell the same, whether or not anybody traces or compiles.
-
-    Args:
-        z (Tensor): As above.
-        norm (nn.Module): As above.
-        attention (nn.Module | None): As above.
-        identity (Tensor | None): As above.
-        activation (nn.Module | None): As above.
-
-    Returns:
-        bool: Whether the end of the block may be one function.
-    """
-    if not supports_fused_tail(attention) or not _is_fusible_norm(z, norm, activation, (nn.ReLU,)):
+    if not supports_fused_tail(attention) or not can_fuse_norm(z, norm, activation, (nn.ReLU,)):
         return False
     if identity is not None and (identity.shape != z.shape or identity.dtype != z.dtype):
         return False
@@ -91,11 +74,6 @@ def can_fuse_norm(z: Tensor, norm: nn.Module, activation: nn.Module | None,
     Returns:
         bool: Whether they may.
     """
-    return not is_captured() and _is_fusible_norm(z, norm, activation, activations)
-
-
-def _is_fusible_norm(z: Tensor, norm: nn.Module, activation: nn.Module | None,
-                     activations: tuple[type[nn.Module], ...]) -> bool:
     if not (z.requires_grad and torch.is_grad_enabled()):
         return False
     if type(norm) is not nn.BatchNorm2d or norm.weight is None or norm.running_mean is None:
